@@ -1,0 +1,1 @@
+"""The commands, and one config a result. Everything may be imported here, and nothing imports from here."""

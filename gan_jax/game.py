@@ -12,6 +12,8 @@ import optax
 
 Batch = Mapping[str, jax.Array]  # "x": data in [-1, 1], [B, ...]; "label": int32 [B], and whatever else a game asks for
 
+Optimizers = optax.GradientTransformation | Mapping[str, optax.GradientTransformation]  # one for all players, or by name
+
 
 class Net(NamedTuple):
   """A network as two pure functions.
@@ -121,3 +123,16 @@ class TrainState:
   opt: Mapping[str, Any]
   ema: Mapping[str, Any]
   memory: Any
+
+
+def optimizer_of(tx: Optimizers, player: str) -> optax.GradientTransformation:
+  """The optimiser of one player, out of one for all of them or a mapping by name.
+
+  Raises:
+    ValueError: if the mapping has none for `player`.
+  """
+  if not isinstance(tx, Mapping):
+    return tx
+  if player not in tx:
+    raise ValueError(f"player '{player}' has no optimizer; there are optimizers for {sorted(tx)}")
+  return tx[player]

@@ -1,0 +1,37 @@
+"""The config that every experiment starts from."""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+  """Returns the fields that all experiments have; an experiment fills in `game`, `nets` and `optimizer`."""
+  return ConfigDict(
+    {
+      "seed": 0,  # of the networks, the batches, the latents: everything random in a run
+      "dtype": "float32",  # of the networks' arithmetic, float32 or bfloat16; parameters stay float32
+      "game": {"name": ""},  # a file in gan_jax/games; further entries are the arguments of its make
+      "nets": {},  # role -> {"name": one of experiments/build.py's NETS, and its arguments}
+      "optimizer": {},  # player -> {"name": an optimizer of optax, and its arguments}
+      "data": {
+        "name": "mnist5k",  # mnist5k, digits, ring8, grid25, mixture1d, idx:FOLDER, tfds:NAME
+        "batch_size": 64,  # examples in one move
+        "resolution": 0,  # pixels a side that images are brought to; 0: as they are
+      },
+      "train": {
+        "rounds": 10_000,  # of the game in all
+        "chunk": 100,  # rounds in one compiled scan; a run can be stopped between two
+        "ema_decay": 0.999,  # per round, of the generator's moving average, which the samples are drawn from
+      },
+      "log": {"every": 50},  # rounds between lines of metrics.jsonl, each the mean over these; divides train.chunk
+      "eval": {
+        "every": 1_000,  # rounds between sample pictures; a multiple of train.chunk
+        "samples": 64,  # in a picture of images; points are cheap, and there are 32 times as many
+      },
+      "checkpoint": {"every": 1_000},  # rounds between checkpoints; a multiple of train.chunk
+    }
+  )
+
+
+def adam(learning_rate: float, b1: float = 0.5, b2: float = 0.999) -> ConfigDict:
+  """The `optimizer.PLAYER` entry that most of these papers use; b1 as in DCGAN."""
+  return ConfigDict({"name": "adam", "learning_rate": learning_rate, "b1": b1, "b2": b2})

@@ -1,0 +1,103 @@
+"""What all commands share: mistakes of the person at the keyboard end in one message and exit status 1."""
+
+import difflib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict
+
+
+def start(main: Callable[[], None]) -> None:
+  """Parses the flags and calls `main`.
+
+  A ValueError, a loss that ran away, an unreadable file or a flag that cannot be parsed is somebody's mistake: its message
+  is printed without a traceback. Anything else is ours, and is shown whole.
+  """
+
+  def parse(argv: list[str]) -> list[str]:
+    try:
+      _check_config_flags(argv[1:])
+      return flags.FLAGS(argv)
+    except (flags.Error, ValueError) as error:
+      sys.exit(f"error: {error}")
+
+  def guarded(argv: list[str]) -> None:
+    logging.set_verbosity(logging.WARNING)  # orbax reports every file that it writes
+    try:
+      if len(argv) > 1:
+        raise ValueError(f"there is no argument {argv[1]!r}; settings are given as --config.field=value")
+      main()
+    except (ValueError, FloatingPointError, OSError) as error:
+      sys.exit(f"error: {error}")
+    except KeyboardInterrupt as interruption:
+      sys.exit(str(interruption) or "interrupted")
+
+  app.run(guarded, flags_parser=parse)
+
+
+def load_config(given: str) -> ConfigDict:
+  """Returns what `get_config` of an experiment says; `given` is FILE.py or FILE.py:VARIANT.
+
+  Raises:
+    ValueError: if there is no such file, it is no experiment, or it has no such variant.
+  """
+  name, colon, variant = given.partition(":")
+  path = Path(name)
+  if not path.is_file():
+    files = (path.parent if path.parent.is_dir() else Path("experiments")).glob("*.py")
+    found = [str(file) for file in files if "def get_config(" in file.read_text() and file.name != "base.py"]
+    raise ValueError(f"there is no file {path}.{nearest(str(path), found)}")
+  spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
+  if spec is None:
+    raise ValueError(f"{path} is not a Python file")
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  if not hasattr(module, "get_config"):
+    raise ValueError(f"{path} is no experiment: it has no get_config. Experiments are files such as experiments/fgan_kl.py")
+  if colon and not inspect.signature(module.get_config).parameters:
+    raise ValueError(f"{path} has no variants, so ':{variant}' cannot be chosen; leave it out")
+  return module.get_config(variant) if colon else module.get_config()
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+  """{"train": {"rounds": 5}} -> {"train.rounds": 5}."""
+  flat = {}
+  for key, value in tree.items():
+    flat |= flatten(value, f"{prefix}{key}.") if hasattr(value, "items") else {prefix + key: value}
+  return flat
+
+
+def nearest(given: str, accepted: Iterable[str]) -> str:
+  """The end of a message about a name that is not known: the nearest that is, and all that are."""
+  accepted = sorted(accepted)
+  near = difflib.get_close_matches(given, accepted, n=1, cutoff=0.5)
+  guess = f" Did you mean {near[0]!r}?" if near else ""
+  return f"{guess} Accepted: {', '.join(accepted) or 'none'}."
+
+
+def _check_config_flags(arguments: list[str]) -> None:
+  """Refuses a config that cannot be loaded and settings that it does not have, where the flags library would be terse."""
+  if "config" not in flags.FLAGS:
+    return
+  parts = [argument.lstrip("-").partition("=") for argument in arguments if argument.startswith("-")]
+  files = [value for name, _, value in parts if name == "config"]
+  if not files:
+    raise ValueError("which experiment? For example --config=experiments/fgan_kl.py")
+  settings = flatten(load_config(files[-1]))
+  for name, _, value in parts:
+    field = name.removeprefix("config.")
+    if field == name:
+      continue
+    if field not in settings:
+      raise ValueError(f"{files[-1]} has no setting {field!r}.{nearest(field, settings)}")
+    kind = type(settings[field])
+    if kind in (int, float):
+      try:
+        kind(value)
+      except ValueError:
+        raise ValueError(f"{field} is given as {value!r}; it takes {kind.__name__}s such as {settings[field]}") from None

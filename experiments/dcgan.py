@@ -1,0 +1,23 @@
+"""DCGAN on handwritten digits, 32x32. Radford et al. 2016.
+
+    python -m experiments.run --config=experiments/dcgan.py
+"""
+
+from ml_collections import ConfigDict
+
+from experiments import base
+
+
+def get_config() -> ConfigDict:
+  config = base.get_config()
+  config.game = {"name": "gan", "loss": "non_saturating", "latent_dim": 100, "prior": "uniform"}
+  config.nets.generator = {"name": "dcgan_generator", "width": 32}
+  config.nets.discriminator = {"name": "dcgan_discriminator", "width": 32}
+  config.optimizer.discriminator = base.adam(2e-4)
+  config.optimizer.generator = base.adam(2e-4)
+  config.data.resolution = 32
+  config.train.rounds = 4_000
+  config.train.chunk = 50
+  config.eval.every = 500
+  config.checkpoint.every = 500
+  return config

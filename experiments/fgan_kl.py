@@ -1,0 +1,12 @@
+"""The Kullback-Leibler f-GAN on handwritten digits. Nowozin et al. 2016, section 4.2.
+
+    python -m experiments.run --config=experiments/fgan_kl.py
+"""
+
+from ml_collections import ConfigDict
+
+from experiments import fgan
+
+
+def get_config() -> ConfigDict:
+  return fgan.get_config("kl")

@@ -1,0 +1,59 @@
+"""A `TrainState` written down and read back, by orbax."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from gan_jax.game import TrainState
+
+
+def open_folder(folder: str | Path, keep: int = 2) -> ocp.CheckpointManager:
+  """Opens a folder of checkpoints, one per saved round; the newest `keep` stay. It is made if it is not there."""
+  options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+  return ocp.CheckpointManager(Path(folder).absolute(), options=options)
+
+
+def save(checkpoints: ocp.CheckpointManager, state: TrainState) -> None:
+  """Saves `state` under its round, in the background; whoever ends the program calls `checkpoints.close()` first.
+
+  A checkpoint appears under its name only when it is complete, so an interrupted save leaves the earlier ones as they are.
+  """
+  checkpoints.save(int(state.step), args=ocp.args.StandardSave(_plain(state)))
+
+
+def restore(checkpoints: ocp.CheckpointManager, like: TrainState) -> TrainState | None:
+  """Returns the newest state in the folder, or None where there is none.
+
+  Args:
+    checkpoints: the folder.
+    like: a state of the same game, arrays or `jax.ShapeDtypeStruct`s: says the structure and where each array goes.
+
+  Raises:
+    ValueError: if the newest checkpoint cannot be read, or is another game's.
+  """
+  step = checkpoints.latest_step()
+  if step is None:
+    return None
+  plain = jax.eval_shape(_plain, like)
+  try:
+    arrays = checkpoints.restore(step, args=ocp.args.StandardRestore(plain))
+  except Exception as error:  # orbax raises whatever its storage layers do: the cause goes into the message
+    folder = Path(checkpoints.directory) / str(step)
+    reason = str(error).strip().split("\n")[0]
+    raise ValueError(
+      f"the checkpoint {folder} cannot be read ({type(error).__name__}: {reason}); "
+      "remove that folder to go on from the one before it"
+    ) from error
+  return jax.tree.map(lambda a, b: jax.random.wrap_key_data(a) if _is_key(b) else a, TrainState(**arrays), like)
+
+
+def _plain(state: TrainState) -> dict[str, Any]:
+  """The state as a dictionary of ordinary arrays, random keys as their bits."""
+  fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
+  return jax.tree.map(lambda a: jax.random.key_data(a) if _is_key(a) else a, fields)
+
+
+def _is_key(leaf: Any) -> bool:
+  return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)

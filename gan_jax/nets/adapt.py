@@ -1,0 +1,91 @@
+"""Modules of flax, old style and new, as `Net`s: pure functions of parameters and statistics."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen, nnx
+
+from gan_jax.game import Net
+
+
+def from_linen(module: linen.Module, *example: Any) -> Net:
+  """Makes a `Net` of a `flax.linen` module.
+
+  Args:
+    module: its `__call__` may take `train`, which is passed on where it does. The collection "params" becomes the
+      parameters; all other collections (batch statistics, spectral norm's vectors) become the statistics.
+    *example: example inputs of `__call__`, arrays or `jax.ShapeDtypeStruct`s; only their shapes and types count.
+
+  Returns:
+    The net. `apply` gives `key` to the module's random streams under the name "dropout", and leaves the statistics as they
+    are when `train` is False.
+  """
+  takes_train = "train" in inspect.signature(type(module).__call__).parameters
+
+  def mode(train: bool) -> dict[str, bool]:
+    return {"train": train} if takes_train else {}
+
+  def init(key):
+    inputs = [jnp.zeros(x.shape, x.dtype) for x in example]
+    variables = dict(module.init({"params": key, "dropout": key}, *inputs, **mode(True)))
+    return variables.pop("params", {}), variables
+
+  def apply(params, stats, *inputs, key=None, train=True):
+    rngs = {} if key is None else {"dropout": key}
+    variables = {"params": params, **stats}
+    output, moved = module.apply(variables, *inputs, **mode(train), rngs=rngs, mutable=list(stats) if train else [])
+    return output, {**stats, **moved}
+
+  return Net(init, apply)
+
+
+def from_nnx(construct: Callable[[nnx.Rngs], nnx.Module]) -> Net:
+  """Makes a `Net` of a `flax.nnx` module.
+
+  Args:
+    construct: makes the module from its random streams, `lambda rngs: MyModule(64, rngs=rngs)`. It is a function, not a
+      module that is already there, so that each key, and with it each member of a sweep, starts from weights of its own.
+
+  Returns:
+    The net. Variables of type `nnx.Param` are the parameters, all others but random state the statistics. `apply` seeds
+    every random stream of the module from `key`, and calls it in the mode that `train` says.
+
+  Raises:
+    ValueError: if `construct` is a module.
+  """
+  if isinstance(construct, nnx.Module):
+    name = type(construct).__name__
+    raise ValueError(f"from_nnx takes a function of random streams, not a module: lambda rngs: {name}(..., rngs=rngs)")
+
+  def init(key):
+    _, params, _, stats = nnx.split(construct(nnx.Rngs(key)), nnx.Param, nnx.RngState, ...)
+    return nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
+
+  def apply(params, stats, *inputs, key=None, train=True):
+    abstract = nnx.eval_shape(lambda: construct(nnx.Rngs(0)))
+    graph, param_state, rng_state, stat_state = nnx.split(abstract, nnx.Param, nnx.RngState, ...)
+    nnx.replace_by_pure_dict(param_state, params)
+    nnx.replace_by_pure_dict(stat_state, stats)
+    module = nnx.merge(graph, param_state, _seeded(rng_state, key, train), stat_state)
+    module.train() if train else module.eval()
+    output = module(*inputs)
+    _, _, _, moved = nnx.split(module, nnx.Param, nnx.RngState, ...)
+    return output, nnx.to_pure_dict(moved) if train else stats
+
+  return Net(init, apply)
+
+
+def _seeded(rng_state: Any, key: jax.Array | None, train: bool) -> Any:
+  """Random streams that begin anew: keys folded from `key`, counters at zero."""
+  leaves, tree = jax.tree.flatten(rng_state)
+  if leaves and train and key is None:
+    raise ValueError("this module draws random numbers when it trains (dropout?): give apply a key")
+  key = jax.random.key(0) if key is None else key
+  fresh = [
+    jax.random.fold_in(key, i) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else jnp.zeros(leaf.shape, leaf.dtype)
+    for i, leaf in enumerate(leaves)
+  ]
+  return jax.tree.unflatten(tree, fresh)

@@ -1,0 +1,123 @@
+"""What a run leaves for people to look at: the metrics file, sample pictures, the loss plot and one web page."""
+
+import html
+import json
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+
+def append_metrics(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
+  """Appends one JSON object a line; each has the key "step"."""
+  with path.open("a") as file:
+    file.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def read_metrics(path: Path, until: int | None = None) -> list[dict[str, float]]:
+  """The rows of a metrics file up to and including round `until`; a last line cut off by an interruption is left out."""
+  rows = []
+  for line in path.read_text().splitlines() if path.exists() else []:
+    try:
+      row = json.loads(line)
+    except json.JSONDecodeError:
+      break
+    if until is None or row["step"] <= until:
+      rows.append(row)
+  return rows
+
+
+def write_metrics(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
+  """Replaces the metrics file at once, so that an interruption leaves the old one or the new one."""
+  temporary = path.with_suffix(".partial")
+  temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+  temporary.replace(path)
+
+
+def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
+  """Lays images [N, H, W, C] in [-1, 1], C 1 or 3, out in rows, uint8 [height, width, C], on white.
+
+  Args:
+    images: N of them; the last row is filled up with white.
+    columns: images in a row; the square root of N, rounded up, if None.
+    gap: pixels between images.
+  """
+  n, height, width, channels = images.shape
+  columns = columns or math.ceil(math.sqrt(n))
+  rows = math.ceil(n / columns)
+  pixels = np.round((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+  sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), 255, np.uint8)
+  for i, image in enumerate(pixels):
+    top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+    sheet[top : top + height, left : left + width] = image
+  return sheet
+
+
+def save_samples(path: Path, samples: np.ndarray, data: np.ndarray) -> None:
+  """Saves a picture of samples: a grid of images, a scatter plot of points in the plane, or a histogram on the line.
+
+  Args:
+    path: of the PNG file; its folder is made.
+    samples: [N, H, W, C] in [-1, 1], [N, 2] or [N, 1].
+    data: real examples of the same kind, drawn behind the points; images are shown alone.
+  """
+  path.parent.mkdir(parents=True, exist_ok=True)
+  samples, data = np.asarray(samples), np.asarray(data)
+  if samples.ndim == 4:
+    sheet = grid(samples)
+    zoom = max(1, round(600 / sheet.shape[1]))
+    picture = Image.fromarray(sheet[:, :, 0] if sheet.shape[2] == 1 else sheet)
+    picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST).save(path)
+    return
+  figure = Figure(figsize=(5, 5) if samples.shape[1] == 2 else (6, 4), layout="constrained")
+  axes = figure.add_subplot()
+  if samples.shape[1] == 2:
+    axes.scatter(*data.T, s=4, c="0.75", label="data")
+    axes.scatter(*samples.T, s=4, c="C0", label="generator")
+    axes.set_aspect("equal")
+  else:
+    low, high = np.quantile(data, [0.001, 0.999])
+    bins = np.linspace(low - 0.1 * (high - low), high + 0.1 * (high - low), 80)
+    axes.hist(data[:, 0], bins, density=True, color="0.75", label="data")
+    axes.hist(samples[:, 0], bins, density=True, histtype="step", color="C0", label="generator")
+  axes.legend(loc="upper right")
+  figure.savefig(path, dpi=100)
+
+
+def save_plot(path: Path, rows: list[Mapping[str, float]]) -> None:
+  """Plots every metric over rounds, one panel for each name behind the player's: all losses share one."""
+  panels: dict[str, list[str]] = {}
+  for name in sorted({name for row in rows for name in row} - {"step"}):
+    panels.setdefault(name.rpartition("/")[2], []).append(name)
+  figure = Figure(figsize=(7, 2.6 * len(panels)), layout="constrained")
+  for place, (title, names) in enumerate(sorted(panels.items(), key=lambda item: item[0] != "loss")):
+    axes = figure.add_subplot(len(panels), 1, place + 1)
+    for name in names:
+      points = [(row["step"], row[name]) for row in rows if name in row]
+      axes.plot(*zip(*points, strict=True), marker="." if len(points) < 20 else None, label=name)
+    axes.set(xlabel="round", ylabel=title)
+    axes.grid(alpha=0.3)
+    axes.legend()
+  figure.savefig(path, dpi=100)
+
+
+def save_page(workdir: Path, title: str) -> None:
+  """Writes report.html: the newest pictures, the loss plot, the last metrics and the config of a run, on one page."""
+  pictures = sorted((workdir / "samples").glob("*.png"))
+  last = (read_metrics(workdir / "metrics.jsonl") or [{}])[-1]
+  shown = [pictures[i] for i in sorted({0, len(pictures) // 3, 2 * len(pictures) // 3, len(pictures) - 1})] if pictures else []
+  figures = "".join(f'<figure><img src="samples/{p.name}"><figcaption>round {int(p.stem):,}</figcaption></figure>' for p in shown)
+  numbers = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:.6g}</td></tr>" for k, v in last.items())
+  config = html.escape((workdir / "config.json").read_text())
+  (workdir / "report.html").write_text(
+    f"""<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>
+<style>body{{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 1em}}figure{{display:inline-block;margin:.5em}}
+figure img{{max-width:30em}}td{{padding:.1em 1em .1em 0}}figcaption{{text-align:center;color:#555}}</style>
+<h1>{html.escape(title)}</h1><h2>Samples</h2>{figures}
+<h2>Metrics</h2><img src="metrics.png"><table>{numbers}</table>
+<details><summary>config.json</summary><pre>{config}</pre></details>
+"""
+  )

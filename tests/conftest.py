@@ -1,0 +1,11 @@
+"""Strict settings for every test: no silent promotion of types or ranks, and a cache folder of the tests' own."""
+
+import os
+import tempfile
+
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="gan_jax_tests_")
+
+import jax
+
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -1,0 +1,72 @@
+"""Who may import whom, read from the source; and what `import gan_jax` must not bring with it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PURE = {"jax", "chex"}
+STANDARD = set(sys.stdlib_module_names)
+LIBRARIES = STANDARD | {"numpy", "scipy", "sklearn", "mlxtend", "tensorflow_datasets", "PIL", "matplotlib", "tqdm", "orbax"}
+
+# A room, and what its files may import; of gan_jax the longest prefix is named.
+MAY_IMPORT = {
+  "gan_jax/losses": STANDARD | PURE | {"gan_jax.losses"},
+  "gan_jax/game.py": STANDARD | PURE | {"optax"},
+  "gan_jax/nets": STANDARD | PURE | {"flax", "gan_jax.game", "gan_jax.nets"},
+  "gan_jax/games": STANDARD | PURE | {"optax", "gan_jax.losses", "gan_jax.game", "gan_jax.games"},
+  "gan_jax/train.py": STANDARD | PURE | {"optax", "gan_jax.game"},
+  "gan_jax/data": LIBRARIES | PURE | {"gan_jax.data"},
+  "gan_jax/metrics": LIBRARIES | PURE | {"gan_jax.metrics"},
+  "gan_jax/checkpoint.py": STANDARD | PURE | {"orbax", "gan_jax.game"},
+  "gan_jax/report.py": LIBRARIES,
+  "gan_jax/__init__.py": set(),
+}
+
+
+def imported(path: Path) -> set[str]:
+  """Every module that a file imports, at its top or within a function."""
+  modules = set()
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.Import):
+      modules |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      assert node.level == 0, f"{path}: imports are absolute"
+      modules |= {f"{node.module}.{alias.name}" for alias in node.names}
+  return modules
+
+
+def room(path: Path) -> str:
+  relative = path.relative_to(ROOT).as_posix()
+  return max((name for name in MAY_IMPORT if relative == name or relative.startswith(f"{name}/")), key=len)
+
+
+def allowed(module: str, permitted: set[str]) -> bool:
+  return any(module == p or module.startswith(f"{p}.") for p in permitted)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "gan_jax").rglob("*.py")), ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_imports_point_one_way(path):
+  permitted = MAY_IMPORT[room(path)]
+  foreign = sorted(m for m in imported(path) if not allowed(m, permitted))
+  assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+
+
+def test_the_rule_would_catch_a_break(tmp_path):
+  source = tmp_path / "bad.py"
+  source.write_text("import jax\ndef f():\n  from flax import linen\n  import gan_jax.train\n")
+  foreign = {m for m in imported(source) if not allowed(m, MAY_IMPORT["gan_jax/losses"])}
+  assert foreign == {"flax.linen", "gan_jax.train"}
+
+
+def test_import_is_light():
+  """Neither TensorFlow nor matplotlib comes with the parts that a notebook imports, nor with the data sources."""
+  code = (
+    "import sys, gan_jax, gan_jax.train, gan_jax.games.fgan, gan_jax.nets.dcgan, gan_jax.data.tfds, gan_jax.data.mnist;"
+    "heavy = {'tensorflow', 'matplotlib', 'torch'} & set(sys.modules);"
+    "assert not heavy, heavy"
+  )
+  subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
