@@ -77,9 +77,11 @@ def build_game(config: ConfigDict, nets: Mapping[str, Net], tx: Mapping[str, opt
   _same_names("nets", nets, roles, f"the game {config.name}")
   settings = {k: v for k, v in config.items() if k != "name"}
   _accepted(settings, [k for k in accepted if k not in (*roles, "tx")], "game", config.name)
+  if "loss" in settings:
+    settings["loss"] = _call(LOSSES, settings["loss"], "game.loss")
   for name, table in WORDS.items():
     if name in settings:
-      settings[name] = _word(table, settings[name], f"game.{name}")
+      settings[name] = pick(table, settings[name], f"game.{name}")
   game = make(**nets, **settings, tx=tx)
   _same_names("optimizer", tx, game.players, f"the game {config.name}")
   return game
@@ -156,14 +158,6 @@ def _call(table: Mapping[str, Callable], config: ConfigDict, field: str, *first:
     raise ValueError(f"{field}: {config.name} cannot be made of {settings}: {error}") from error
 
 
-def _word(table: Mapping[str, Any], given: str | ConfigDict, field: str) -> Any:
-  """A word of `table`; where the entries are functions they may be given arguments, as {"name": ..., ...}."""
-  if isinstance(given, str):
-    entry = pick(table, given, field)
-    return entry() if table is LOSSES else entry
-  return _call(table, given, field)
-
-
 def _mlp_generator(
   around: Surroundings, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", batch_norm: bool = False
 ) -> Net:
@@ -224,7 +218,7 @@ LOSSES = {
   "relativistic": adversarial.relativistic,
 }
 PRIORS = {"normal": jax.random.normal, "uniform": _uniform}
-WORDS = {"loss": LOSSES, "divergence": DIVERGENCES, "prior": PRIORS}  # arguments of make that configs give by name
+WORDS = {"divergence": DIVERGENCES, "prior": PRIORS}  # arguments of make that configs give by name
 NETS = {
   "mlp_generator": _mlp_generator,
   "mlp_discriminator": _mlp_discriminator,

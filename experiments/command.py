@@ -49,9 +49,8 @@ def load_config(given: str) -> ConfigDict:
   name, colon, variant = given.partition(":")
   path = Path(name)
   if not path.is_file():
-    files = (path.parent if path.parent.is_dir() else Path("experiments")).glob("*.py")
-    found = [str(file) for file in files if "def get_config(" in file.read_text() and file.name != "base.py"]
-    raise ValueError(f"there is no file {path}.{nearest(str(path), found)}")
+    found = experiments_in(path.parent if path.parent.is_dir() else Path("experiments"))
+    raise ValueError(f"there is no file {path}.{nearest(str(path), map(str, found))}")
   spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
   if spec is None:
     raise ValueError(f"{path} is not a Python file")
@@ -62,6 +61,11 @@ def load_config(given: str) -> ConfigDict:
   if colon and not inspect.signature(module.get_config).parameters:
     raise ValueError(f"{path} has no variants, so ':{variant}' cannot be chosen; leave it out")
   return module.get_config(variant) if colon else module.get_config()
+
+
+def experiments_in(folder: Path) -> list[Path]:
+  """The files in a folder that describe an experiment."""
+  return [file for file in sorted(folder.glob("*.py")) if "\ndef get_config(" in file.read_text() and file.stem != "base"]
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:

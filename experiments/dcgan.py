@@ -10,7 +10,7 @@ from experiments import base
 
 def get_config() -> ConfigDict:
   config = base.get_config()
-  config.game = {"name": "gan", "loss": "non_saturating", "latent_dim": 100, "prior": "uniform"}
+  config.game = {"name": "gan", "loss": {"name": "non_saturating"}, "latent_dim": 100, "prior": "uniform"}
   config.nets.generator = {"name": "dcgan_generator", "width": 32}
   config.nets.discriminator = {"name": "dcgan_discriminator", "width": 32}
   config.optimizer.discriminator = base.adam(2e-4)

@@ -14,7 +14,7 @@ def get_config(variant: str = "minimax") -> ConfigDict:
   if variant not in losses:
     raise ValueError(f"vanilla.py has no variant {variant!r}. Accepted: {', '.join(losses)}.")
   config = base.get_config()
-  config.game = {"name": "gan", "loss": losses[variant], "latent_dim": 64, "prior": "normal"}
+  config.game = {"name": "gan", "loss": {"name": losses[variant]}, "latent_dim": 64, "prior": "normal"}
   config.nets.generator = {"name": "mlp_generator", "hidden": (256, 512), "batch_norm": True}
   config.nets.discriminator = {"name": "mlp_discriminator", "hidden": (512, 256)}
   config.optimizer.discriminator = base.adam(2e-4)

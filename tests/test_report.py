@@ -7,6 +7,11 @@ from gan_jax import report
 from PIL import Image
 
 
+def opened(path):
+  with Image.open(path) as image:
+    return np.asarray(image)
+
+
 def test_grid_places_every_pixel():
   images = np.stack([np.full((2, 3, 1), v, np.float32) for v in (-1.0, 0.0, 1.0)])
   sheet = report.grid(images, columns=2, gap=1)
@@ -26,9 +31,9 @@ def test_pictures_of_every_kind(tmp_path):
   for name, shape in (("grey", (4, 8, 8, 1)), ("colour", (4, 8, 8, 3)), ("plane", (50, 2)), ("line", (50, 1))):
     path = tmp_path / "new" / f"{name}.png"
     report.save_samples(path, rng.uniform(-1, 1, shape), rng.uniform(-1, 1, shape))
-    pixels = np.asarray(Image.open(path))
+    pixels = opened(path)
     assert len(np.unique(pixels)) > 10 and pixels.shape[0] >= 200
-  assert np.asarray(Image.open(tmp_path / "new" / "colour.png")).ndim == 3
+  assert opened(tmp_path / "new" / "colour.png").ndim == 3
 
 
 def test_metrics_survive_a_cut(tmp_path):
@@ -57,4 +62,4 @@ def test_page_shows_pictures_metrics_and_config(tmp_path):
   page = (tmp_path / "report.html").read_text()
   for text in ("a title", "samples/0000100.png", "samples/0000200.png", "round 200", "a/loss", "0.25", "&lt;b&gt;"):
     assert text in page
-  assert np.asarray(Image.open(tmp_path / "metrics.png")).shape[0] > 300
+  assert opened(tmp_path / "metrics.png").shape[0] > 300

@@ -9,7 +9,10 @@ f*(T) = e^v f'(e^v) - f(e^v), and every divergence has its optimum at the same v
 
 Normalisation is that of their tables 1 and 6: the Jensen-Shannon divergence is twice the usual one, and GAN's f(1) is
 -log 4. Where f'(0+) is finite the table's closed form of f* goes on below it; the exact conjugate is the constant -f(0)
-there, and that is what `conjugate` gives (among these, for Pearson below -2). Values are in nats.
+there, and that is what `conjugate` gives: for Pearson below -2, total variation below -1/2, alpha > 1 below -1/(alpha - 1).
+Values are in nats.
+
+D_f(P||Q) with the data second is the divergence of `swapped(f)`, u f(1/u), with the data first.
 """
 
 import math
@@ -38,8 +41,9 @@ class FDivergence(NamedTuple):
     bound: where the domain of f* ends; above it f* is infinite.
     activation: v -> T = g_f(v), their table 6.
     conjugate_activation: v -> f*(g_f(v)), in one piece, because taking it in two overflows.
-    log_ratio: v -> T = f'(e^v).
+    log_ratio: v -> T = f'(e^v); None where that has no gradient.
     conjugate_log_ratio: v -> f*(f'(e^v)).
+    growth: the largest c for which a function of v above grows like e^(c |v|).
   """
 
   name: str
@@ -49,8 +53,9 @@ class FDivergence(NamedTuple):
   bound: float
   activation: Function
   conjugate_activation: Function
-  log_ratio: Function
-  conjugate_log_ratio: Function
+  log_ratio: Function | None
+  conjugate_log_ratio: Function | None
+  growth: float = 2.0
 
 
 def _below(bound: float, conjugate: Function, inside: float) -> Function:
@@ -140,7 +145,236 @@ GAN = FDivergence(
   conjugate_log_ratio=softplus,
 )
 
-DIVERGENCES = {d.name: d for d in (KL, REVERSE_KL, PEARSON, SQUARED_HELLINGER, JENSEN_SHANNON, GAN)}
+NEYMAN = FDivergence(
+  name="neyman",
+  f=lambda u: jnp.square(1.0 - u) / u,
+  f_prime=lambda u: 1.0 - 1.0 / jnp.square(u),
+  conjugate=_below(1.0, lambda t: 2.0 - 2.0 * jnp.sqrt(1.0 - t), inside=0.0),
+  bound=1.0,
+  activation=lambda v: -jnp.expm1(-v),
+  conjugate_activation=lambda v: -2.0 * jnp.expm1(-0.5 * v),
+  log_ratio=lambda v: -jnp.expm1(-2.0 * v),
+  conjugate_log_ratio=lambda v: -2.0 * jnp.expm1(-v),
+)
+
+TOTAL_VARIATION = FDivergence(
+  name="total_variation",
+  f=lambda u: 0.5 * jnp.abs(u - 1.0),
+  f_prime=lambda u: 0.5 * jnp.sign(u - 1.0),
+  conjugate=lambda t: jnp.where(t <= 0.5, jnp.maximum(t, -0.5), jnp.inf),
+  bound=0.5,
+  activation=lambda v: 0.5 * jnp.tanh(v),
+  conjugate_activation=lambda v: 0.5 * jnp.tanh(v),
+  log_ratio=None,  # f' is a step
+  conjugate_log_ratio=None,
+)
+
+
+@jax.custom_jvp
+def log_lambert(y: jax.Array) -> jax.Array:
+  """log W(e^y), the root s of s + e^s = y; Lambert's W without its overflow, to machine precision, any shape.
+
+  Newton's method from the right of the root of a convex function comes down to it without a step too far; the derivative is
+  implicit, ds/dy = 1 / (1 + e^s).
+  """
+
+  def newton(_, s):
+    return s - (s + jnp.exp(s) - y) / (1.0 + jnp.exp(s))
+
+  return jax.lax.fori_loop(0, 12, newton, jnp.where(y > 1.0, jnp.log(jnp.maximum(y, 1.0)), y))
+
+
+@log_lambert.defjvp
+def _log_lambert_jvp(primals, tangents):
+  s = log_lambert(*primals)
+  return s, jax.nn.sigmoid(-s) * tangents[0]
+
+
+def _jeffreys_conjugate(t: jax.Array) -> jax.Array:
+  s = log_lambert(1.0 - t)  # u = e^-s solves f'(u) = t
+  return jnp.exp(s) + jnp.exp(-s) + t - 2.0
+
+
+JEFFREYS = FDivergence(
+  name="jeffreys",
+  f=lambda u: (u - 1.0) * jnp.log(u),
+  f_prime=lambda u: 1.0 - 1.0 / u + jnp.log(u),
+  conjugate=_jeffreys_conjugate,
+  bound=math.inf,
+  activation=lambda v: v,
+  conjugate_activation=_jeffreys_conjugate,
+  log_ratio=lambda v: 1.0 + v - jnp.exp(-v),
+  conjugate_log_ratio=lambda v: jnp.exp(v) + v - 1.0,
+)
+
+
+def weighted_jensen_shannon(pi: float) -> FDivergence:
+  """The Jensen-Shannon divergence of a mixture pi P + (1 - pi) Q: pi KL(P||M) + (1 - pi) KL(Q||M), with 0 < pi < 1.
+
+  Raises:
+    ValueError: if pi is not between 0 and 1.
+  """
+  if not 0.0 < pi < 1.0:
+    raise ValueError(f"the weight of a Jensen-Shannon divergence lies between 0 and 1; it is {pi}")
+  top, log_pi, log_rest = -pi * math.log(pi), math.log(pi), math.log1p(-pi)
+
+  def conjugate_below(t):
+    return (1.0 - pi) * (log_rest - jnp.log(-jnp.expm1((t - top) / pi)))
+
+  return FDivergence(
+    name=f"weighted_jensen_shannon({pi:g})",
+    f=lambda u: pi * xlogy(u, u) - (1.0 - pi + pi * u) * jnp.log(1.0 - pi + pi * u),
+    f_prime=lambda u: pi * (jnp.log(u) - jnp.log(1.0 - pi + pi * u)),
+    conjugate=_below(top, conjugate_below, inside=top - 1.0),
+    bound=top,
+    activation=lambda v: top + log_sigmoid(v),
+    conjugate_activation=lambda v: (1.0 - pi) * (log_rest - jnp.log(-jnp.expm1(log_sigmoid(v) / pi))),
+    log_ratio=lambda v: -pi * jnp.logaddexp(log_pi, log_rest - v),
+    conjugate_log_ratio=lambda v: (1.0 - pi) * jnp.logaddexp(log_rest, log_pi + v),
+  )
+
+
+def alpha(a: float) -> FDivergence:
+  """The alpha divergence, f(u) = (u^a - 1 - a (u - 1)) / (a (a - 1)); a is neither 0 nor 1, which are reverse KL and KL.
+
+  Half of Pearson at a = 2, half of Neyman at a = -1, twice the squared Hellinger distance at a = 1/2.
+
+  Raises:
+    ValueError: if a is 0 or 1.
+  """
+  if a in (0.0, 1.0):
+    raise ValueError(f"alpha = {a:g} is a limit: take {'kl' if a == 1.0 else 'reverse_kl'}")
+  bound = 1.0 / (1.0 - a) if a < 1.0 else math.inf
+
+  def conjugate_below(t):
+    return (jnp.power(jnp.maximum((a - 1.0) * t + 1.0, 0.0), a / (a - 1.0)) - 1.0) / a
+
+  def conjugate_of_score(v):
+    return (jnp.exp(a / (a - 1.0) * jnp.log((1.0 - a) * softplus(-v))) - 1.0) / a
+
+  return FDivergence(
+    name=f"alpha({a:g})",
+    f=lambda u: (jnp.power(u, a) - 1.0 - a * (u - 1.0)) / (a * (a - 1.0)),
+    f_prime=lambda u: (jnp.power(u, a - 1.0) - 1.0) / (a - 1.0),
+    conjugate=_below(bound, conjugate_below, inside=bound - 1.0) if a < 1.0 else conjugate_below,
+    bound=bound,
+    activation=(lambda v: bound + log_sigmoid(v)) if a < 1.0 else (lambda v: v),
+    conjugate_activation=conjugate_of_score if a < 1.0 else conjugate_below,
+    log_ratio=lambda v: jnp.expm1((a - 1.0) * v) / (a - 1.0),
+    conjugate_log_ratio=lambda v: jnp.expm1(a * v) / a,
+    growth=max(2.0, abs(a), abs(a - 1.0), abs(a / (a - 1.0)) if a < 1.0 else 0.0),
+  )
+
+
+def from_generator(f: Function, name: str = "custom", bound: float = math.inf, growth: float = 2.0) -> FDivergence:
+  """Builds a divergence from f alone, for one that has no closed forms.
+
+  f' is `jax.grad` of f. f*(t) = u t - f(u) at the root u of f'(u) = t, found by bisection of log u in [-60, 60]; its
+  derivative is u, and u's is 1 / f''(u), both implicit. The activation is the identity, or bound - softplus(-v).
+
+  Args:
+    f: convex, elementwise on u > 0, twice differentiable, f(1) = 0.
+    name: what to call it.
+    bound: where the domain of f* ends, the limit of f'(u) for large u.
+    growth: as in `FDivergence`, of f'(e^v) and f(e^v).
+  """
+  f_prime = _elementwise_gradient(f)
+
+  @jax.custom_jvp
+  def root(t):
+    def halve(_, bracket):
+      low, high = bracket
+      middle = 0.5 * (low + high)
+      below = f_prime(jnp.exp(middle)) < t
+      return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+    low, high = jax.lax.fori_loop(0, 60, halve, (jnp.full_like(t, -60.0), jnp.full_like(t, 60.0)))
+    return jnp.exp(0.5 * (low + high))
+
+  @root.defjvp
+  def _(primals, tangents):
+    u = root(*primals)
+    return u, tangents[0] / _elementwise_gradient(f_prime)(u)
+
+  @jax.custom_jvp
+  def conjugate(t):
+    u = root(t)
+    return u * t - f(u)
+
+  @conjugate.defjvp
+  def _(primals, tangents):
+    return conjugate(*primals), root(*primals) * tangents[0]
+
+  def log_ratio(v):
+    return f_prime(jnp.exp(v))
+
+  def conjugate_log_ratio(v):
+    u = jnp.exp(v)
+    return u * f_prime(u) - f(u)
+
+  def activation(v):
+    return v if math.isinf(bound) else bound - softplus(-v)
+
+  return FDivergence(
+    name=name,
+    f=f,
+    f_prime=f_prime,
+    conjugate=conjugate if math.isinf(bound) else _below(bound, conjugate, inside=bound - 1.0),
+    bound=bound,
+    activation=activation,
+    conjugate_activation=lambda v: conjugate(activation(v)),
+    log_ratio=log_ratio,
+    conjugate_log_ratio=conjugate_log_ratio,
+    growth=growth,
+  )
+
+
+def _elementwise_gradient(f: Function) -> Function:
+  return lambda u: jax.grad(lambda w: jnp.sum(f(w)))(u)
+
+
+DIVERGENCES = {
+  d.name: d
+  for d in (KL, REVERSE_KL, PEARSON, NEYMAN, SQUARED_HELLINGER, JENSEN_SHANNON, GAN, TOTAL_VARIATION, JEFFREYS)
+}
+
+
+def swapped(f: Function) -> Function:
+  """u f(1/u), the generator of the divergence with its arguments exchanged: D_f(P||Q) = D_swapped(Q||P)."""
+  return lambda u: u * f(1.0 / u)
+
+
+def density_ratio(divergence: FDivergence, scores: jax.Array, parametrisation: str = "activation") -> jax.Array:
+  """What a variational function takes p/q for, (f*)'(T) at T of raw scores; any shape, the same comes back."""
+  if parametrisation == "log_ratio":
+    return jnp.exp(_bent(scores, divergence.growth))
+  t = divergence.activation(_bent(scores, divergence.growth))
+  return _elementwise_gradient(divergence.conjugate)(t)
+
+
+def primal(divergence: FDivergence, fake: jax.Array, parametrisation: str = "activation") -> jax.Array:
+  """E_q[f(p/q)] with the ratio read off the scores [B] of samples of q: an estimate of D_f without its conjugate, in nats.
+
+  It equals the dual at the optimum, and is no bound elsewhere. It is a measure, not a generator's loss: how q's samples
+  move D_f is said by -f*(T), which is not the gradient of f(p/q).
+  """
+  chex.assert_rank(fake, 1)
+  return jnp.mean(divergence.f(density_ratio(divergence, fake, parametrisation)))
+
+
+def integrate(divergence: FDivergence, log_p: jax.Array, log_q: jax.Array, x: jax.Array) -> jax.Array:
+  """D_f(P||Q) of known densities on the line, by the trapezoid rule, in nats.
+
+  Args:
+    divergence: which f.
+    log_p: log density of P at x, [N].
+    log_q: log density of Q at x, [N].
+    x: increasing, [N]; wide enough to hold both.
+  """
+  chex.assert_rank([log_p, log_q, x], 1)
+  v = jnp.clip(log_p - log_q, -40.0, 40.0)
+  q = jnp.exp(jnp.maximum(log_q, log_p - 40.0))  # where q has vanished before p, u f(1/u) has come near its limit
+  return jnp.trapezoid(q * divergence.f(jnp.exp(v)), x)
 
 
 def fgan(
@@ -148,8 +382,8 @@ def fgan(
 ) -> AdversarialLoss:
   """The f-GAN pair of losses; minus the discriminator's loss is a lower bound of the divergence.
 
-  Scores beyond +-30 enter as +-(30 + log(1 + excess)), so that the exponentials in f* stay finite in float32 for any
-  score. Since any T in the domain of f* gives a lower bound, the bound remains one.
+  Scores beyond +-limit, 60 / growth (30 for most), enter as +-(limit + log(1 + excess)), so that the exponentials in f*
+  stay finite in float32 for any score. Since any T in the domain of f* gives a lower bound, the bound remains one.
 
   Args:
     divergence: which f.
@@ -161,21 +395,23 @@ def fgan(
     parametrisation: how a score becomes T, "activation" (their table 6) or "log_ratio".
 
   Raises:
-    ValueError: if `generator` or `parametrisation` is none of these.
+    ValueError: if `generator` or `parametrisation` is none of these, or the log ratio has no gradient (total variation).
   """
   if generator not in ("minimax", "alternative"):
     raise ValueError(f"generator is 'minimax' or 'alternative', not {generator!r}")
   if parametrisation not in ("activation", "log_ratio"):
     raise ValueError(f"parametrisation is 'activation' or 'log_ratio', not {parametrisation!r}")
   paper = parametrisation == "activation"
+  if not paper and divergence.log_ratio is None:
+    raise ValueError(f"f' of {divergence.name} is a step, so its log_ratio has no gradient; take 'activation'")
   activation = divergence.activation if paper else divergence.log_ratio
   conjugate = divergence.conjugate_activation if paper else divergence.conjugate_log_ratio
 
   def first_term(scores):  # E[T] over the first distribution of D_f(first||second)
-    return jnp.mean(activation(_bent(scores)))
+    return jnp.mean(activation(_bent(scores, divergence.growth)))
 
   def second_term(scores):  # E[f*(T)] over the second
-    return jnp.mean(conjugate(_bent(scores)))
+    return jnp.mean(conjugate(_bent(scores, divergence.growth)))
 
   def discriminator_loss(real, fake):
     chex.assert_rank([real, fake], 1)
@@ -191,7 +427,8 @@ def fgan(
   return AdversarialLoss(discriminator_loss, generator_loss)
 
 
-def _bent(v: jax.Array, limit: float = 30.0) -> jax.Array:
+def _bent(v: jax.Array, growth: float) -> jax.Array:
   """The identity on [-limit, limit], growing like a logarithm beyond; smooth to first order, strictly increasing."""
+  limit = 60.0 / growth
   inside = jnp.clip(v, -limit, limit)
   return inside + jnp.sign(v) * jnp.log1p(jnp.abs(v - inside))

@@ -1,0 +1,116 @@
+"""From configs to games: every experiment builds and plays, and every mistake is told with the nearest right answer."""
+
+from pathlib import Path
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from experiments import command
+from experiments.build import DIVERGENCES, build
+from gan_jax import train
+from ml_collections import ConfigDict
+
+ROOT = Path(__file__).parent.parent.parent
+CONFIGS = command.experiments_in(ROOT / "experiments")
+VARIANTS = {"vanilla": ["minimax", "nonsaturating"], "fgan": sorted(DIVERGENCES)}
+EVERY = [f"{p}{v}" for p in CONFIGS for v in ["", *(f":{v}" for v in VARIANTS.get(p.stem, []))]]
+
+
+def small(path: str) -> ConfigDict:
+  config = command.load_config(path)
+  config.data.batch_size = 4
+  return config
+
+
+@pytest.mark.parametrize("path", EVERY, ids=lambda p: Path(p).name)
+def test_every_config_builds_and_takes_one_round(path):
+  experiment = build(small(path))
+  key = jax.random.key(0)
+  state = jax.jit(lambda key: train.init(experiment.game, key, jax.eval_shape(experiment.draw, key)))(key)
+  state, metrics = jax.jit(lambda s, draw: train.make_scan(experiment.game, 1, draw)(s))(state, experiment.draw)
+  chex.assert_tree_all_finite((state.params, metrics))
+  samples = jax.jit(lambda s: experiment.game.sample(*train.averaged(s), key, 3))(state)
+  chex.assert_shape(samples, (3, *experiment.dataset.shape))
+  if len(experiment.dataset.shape) == 3:
+    assert np.abs(samples).max() <= 1.0
+
+
+def test_settings_reach_their_owner():
+  config = small(str(ROOT / "experiments/fgan.py"))
+  config.game.discriminator_steps = 3
+  config.game.latent_dim = 7
+  config.nets.generator.hidden = (5, 6)
+  config.train.ema_decay = 0.25
+  game = build(config).game
+  assert game.moves[0].repeat == 3 and game.ema_decay == 0.25
+  params = game.nets["generator"].init(jax.random.key(0))[0]
+  assert [params[f"Dense_{i}"]["kernel"].shape for i in range(3)] == [(7, 5), (5, 6), (6, 784)]
+
+
+def test_bfloat16_computes_in_bfloat16_and_keeps_float32():
+  config = small(str(ROOT / "experiments/fgan_kl.py"))
+  config.dtype = "bfloat16"
+  experiment = build(config)
+  state = train.init(experiment.game, jax.random.key(0), jax.eval_shape(experiment.draw, jax.random.key(0)))
+  assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype(jnp.float32)}
+  text = jax.jit(lambda s: experiment.game.sample(s.params, s.stats, s.key, 2)).lower(state).as_text()
+  assert "dot_general" in text and "bf16" in text
+
+
+MISTAKES = {
+  "game.name is 'gna'.* Did you mean 'gan'": {"game.name": "gna"},
+  "game.divergence is 'kll'.* Did you mean 'kl'": {"game.divergence": "kll"},
+  "game.prior is 'gaussian'.* Accepted: normal, uniform": {"game.prior": "gaussian"},
+  "game.latent_dims is not a setting of fgan. Did you mean 'latent_dim'": {"game.latent_dims": 3},
+  "nets.generator.name is 'mlp_generater'.* Did you mean 'mlp_generator'": {"nets.generator.name": "mlp_generater"},
+  "nets.generator.hiden is not a setting of mlp_generator. Did you mean 'hidden'": {"nets.generator.hiden": (3,)},
+  "nets.ROLE.hidden is 0": {"nets.generator.hidden": (16, 0)},
+  "activation is 'rellu'.* Did you mean 'relu'": {"nets.generator.activation": "rellu"},
+  "nets.critic: the game fgan has none": {"nets.critic": {"name": "mlp_discriminator"}},
+  "optimizer.generator.name is 'adm'.* Did you mean 'adam'": {"optimizer.generator.name": "adm"},
+  "optimizer.generator.lr is not a setting of adam.* Accepted: .*learning_rate": {"optimizer.generator.lr": 0.1},
+  "optimizer.generator.learning_rate is 0.0": {"optimizer.generator.learning_rate": 0.0},
+  "optimizer.critic: the game fgan has none": {"optimizer.critic": {"name": "sgd", "learning_rate": 0.1}},
+  "data.name is 'mnist5'.* Did you mean 'mnist5k'": {"data.name": "mnist5"},
+  "data.batch_size is 4001, but mnist5k has 4000 training examples": {"data.batch_size": 4001},
+  "data.batch_size is 0": {"data.batch_size": 0},
+  "data.resolution is not a setting of ring8": {"data.name": "ring8", "data.resolution": 32},
+  "dtype is 'float16'.* Accepted: bfloat16, float32": {"dtype": "float16"},
+  "dcgan_generator works on square images": {"nets.generator": {"name": "dcgan_generator"}, "data.name": "ring8"},
+  "latent_dim is -1": {"game.latent_dim": -1},
+}
+
+
+@pytest.mark.parametrize("message", MISTAKES)
+def test_mistakes_are_told(message):
+  config = small(str(ROOT / "experiments/fgan_kl.py"))
+  for field, value in MISTAKES[message].items():
+    *path, last = field.split(".")
+    owner = config
+    for part in path:
+      owner = owner[part]
+    owner[last] = ConfigDict(value) if isinstance(value, dict) else value
+  with pytest.raises(ValueError, match=message):
+    build(config)
+
+
+def test_a_missing_net_or_optimizer_is_told():
+  for field in ("nets", "optimizer"):
+    config = small(str(ROOT / "experiments/fgan_kl.py"))
+    del config[field]["discriminator"]
+    with pytest.raises(ValueError, match="discriminator"):
+      build(config)
+
+
+def test_loss_with_arguments():
+  config = small(str(ROOT / "experiments/lsgan.py"))
+  config.game.loss.c = 0.5
+  assert build(config).game.moves[0].repeat == 1
+  config.game.loss.d = 1.0
+  with pytest.raises(ValueError, match="game.loss.d is not a setting of least_squares. Accepted: a, b, c"):
+    build(config)
+  config.game.loss = {"name": "hing"}
+  with pytest.raises(ValueError, match="game.loss.name is 'hing'.* Did you mean 'hinge'"):
+    build(config)

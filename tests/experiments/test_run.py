@@ -1,0 +1,222 @@
+"""The commands as a person uses them: what a run leaves, how it goes on, and what each mistake is answered with."""
+
+import gzip
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from experiments import command, run
+from gan_jax import report
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def tiny(**changes):
+  config = command.load_config(str(ROOT / "experiments/fgan_kl.py"))
+  config.data.name = "digits"
+  config.data.batch_size = 8
+  config.nets.generator.hidden = config.nets.discriminator.hidden = (16,)
+  config.train.update({"rounds": 40, "chunk": 10})
+  config.log.every, config.eval.every, config.checkpoint.every, config.eval.samples = 5, 20, 20, 9
+  for field, value in changes.items():
+    section, _, name = field.partition("_")
+    config[section][name] = value
+  return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp("runs") / "whole"
+  return workdir, run.run(tiny(), workdir, "whole")
+
+
+def test_a_run_leaves_what_it_promises(finished):
+  workdir, state = finished
+  rows = report.read_metrics(workdir / "metrics.jsonl")
+  assert [row["step"] for row in rows] == list(range(5, 41, 5))
+  assert {"discriminator/loss", "generator/loss", "discriminator/real", "discriminator/fake"} <= set(rows[0])
+  assert sorted(p.name for p in (workdir / "samples").iterdir()) == ["0000020.png", "0000040.png"]
+  config = json.loads((workdir / "config.json").read_text())
+  assert config["game"]["divergence"] == "kl" and config["train"]["rounds"] == 40
+  environment = json.loads((workdir / "environment.json").read_text())
+  assert environment["packages"]["jax"] and environment["devices"]
+  assert "samples/0000040.png" in (workdir / "report.html").read_text()
+  assert len(np.unique(pixels(workdir / "metrics.png"))) > 10
+  assert int(state.step) == 40
+  assert sorted(p.name for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()) == ["20", "40"]
+
+
+def pixels(path: Path) -> np.ndarray:
+  with Image.open(path) as image:
+    return np.asarray(image)
+
+
+def same_metrics(first: Path, second: Path) -> bool:
+  return (first / "metrics.jsonl").read_text() == (second / "metrics.jsonl").read_text()
+
+
+def test_resumed_equals_uninterrupted(finished, tmp_path):
+  """Bit for bit, in parameters, metrics and pictures; also when later lines and pictures had already been written."""
+  whole, state = finished
+  workdir = tmp_path / "resumed"
+  run.run(tiny(train_rounds=20), workdir, "whole")
+  with (workdir / "metrics.jsonl").open("a") as file:
+    file.write('{"step": 25, "generator/loss": 9.0}\n{"step": 30, "gener')
+  resumed = run.run(tiny(), workdir, "whole")
+  for a, b in zip(leaves(resumed), leaves(state), strict=True):
+    np.testing.assert_array_equal(a, b)
+  assert same_metrics(whole, workdir)
+  picture = "samples/0000040.png"
+  assert (whole / picture).read_bytes() == (workdir / picture).read_bytes()
+
+
+def leaves(state):
+  import jax
+
+  return [np.asarray(leaf) for leaf in jax.tree.leaves(state.replace(key=0))]
+
+
+def test_a_finished_run_is_left_as_it_is(finished):
+  workdir, _ = finished
+  before = (workdir / "metrics.jsonl").read_text()
+  run.run(tiny(), workdir, "whole")
+  assert (workdir / "metrics.jsonl").read_text() == before
+
+
+def test_another_config_is_refused_and_touches_nothing(finished):
+  workdir, _ = finished
+  before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*")}
+  with pytest.raises(ValueError, match=r"holds a run with another config: game.divergence is 'kl' there and 'pearson' here"):
+    run.run(tiny(game_divergence="pearson"), workdir, "whole")
+  assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*")} == before
+
+
+def test_rounds_beyond_the_last_chunk(tmp_path):
+  """A number of rounds that chunks do not divide is played to the end, with a shorter last line."""
+  state = run.run(tiny(train_rounds=23), tmp_path / "odd", "odd")
+  assert int(state.step) == 23
+  assert [row["step"] for row in report.read_metrics(tmp_path / "odd" / "metrics.jsonl")] == [5, 10, 15, 20, 23]
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"log_every": 3}, "train.chunk is 10, which is not a multiple of log.every = 3"),
+    ({"eval_every": 15}, "eval.every is 15, which is not a multiple of train.chunk = 10"),
+    ({"checkpoint_every": 5}, "checkpoint.every is 5, which is not a multiple of train.chunk = 10"),
+    ({"train_rounds": 0}, "train.rounds is 0; it has to be at least 1"),
+  ],
+)
+def test_schedules_that_do_not_fit(changes, message, tmp_path):
+  with pytest.raises(ValueError, match=message):
+    run.run(tiny(**changes), tmp_path / "none", "none")
+  assert not (tmp_path / "none").exists()
+
+
+def test_a_loss_that_runs_away_is_told(tmp_path):
+  config = tiny()
+  config.optimizer.discriminator = {"name": "sgd", "learning_rate": 1e30}
+  with pytest.raises(FloatingPointError, match=r"stopped being finite in the rounds up to 5; the checkpoint of round 0"):
+    run.run(config, tmp_path / "away", "away")
+  for row in report.read_metrics(tmp_path / "away" / "metrics.jsonl"):
+    assert np.all(np.isfinite(list(row.values())))
+
+
+def call(*arguments: str, module: str = "experiments.run", **kwargs) -> subprocess.CompletedProcess:
+  return subprocess.run(
+    [sys.executable, "-m", module, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300, **kwargs
+  )
+
+
+def idx_folder(path: Path, cut: int) -> str:
+  """A folder of MNIST-format files of ten 8x8 images, the training images cut short by `cut` bytes."""
+  path.mkdir()
+  for split in ("train", "t10k"):
+    images = struct.pack(">IIII", 2051, 10, 8, 8) + bytes(640)
+    short = images[: len(images) - cut] if split == "train" else images
+    (path / f"{split}-images-idx3-ubyte").write_bytes(short)
+    with gzip.open(path / f"{split}-labels-idx1-ubyte.gz", "wb") as file:
+      file.write(struct.pack(">II", 2049, 10) + bytes(10))
+  return f"idx:{path}"
+
+
+FGAN = "--config=experiments/fgan_kl.py"
+MISTAKES = {
+  "misspelt setting": (
+    [FGAN, "--config.train.ruonds=5"],
+    ["no setting 'train.ruonds'", "Did you mean 'train.rounds'?"],
+  ),
+  "misspelt value": ([FGAN, "--config.train.rounds=many"], ["train.rounds is given as 'many'", "int"]),
+  "misspelt flag": ([FGAN, "--workdri=x"], ["'workdri'", "Did you mean: workdir"]),
+  "no such experiment": (["--config=experiments/fgan_kll.py"], ["Did you mean 'experiments/fgan_kl.py'?"]),
+  "no such variant": (["--config=experiments/vanilla.py:wgan"], ["no variant 'wgan'", "minimax, nonsaturating"]),
+  "no config": ([], ["--config=experiments/fgan_kl.py"]),
+  "no such divergence": (["--config=experiments/fgan.py:hellinger"], ["'hellinger'", "'squared_hellinger'"]),
+  "no such data": ([FGAN, "--config.data.name=mnist5"], ["'mnist5'", "Did you mean 'mnist5k'?", "tfds:"]),
+  "no such net": ([FGAN, "--config.nets.generator.name=mpl_generator"], ["Did you mean 'mlp_generator'?"]),
+  "batch too large": ([FGAN, "--config.data.batch_size=9999"], ["9999", "4000", "at most"]),
+  "TFDS not prepared": ([FGAN, "--config.data.name=tfds:mnist"], ["mnist", "[prepare]", "download_and_prepare()"]),
+  "IDX folder missing": ([FGAN, "--config.data.name=idx:/nowhere/at/all"], ["/nowhere/at/all"]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_ends_in_one_message(mistake, tmp_path):
+  arguments, expected = MISTAKES[mistake]
+  given_workdir = [] if mistake == "misspelt flag" else [f"--workdir={tmp_path / 'run'}"]
+  done = call(*arguments, *given_workdir, env=os.environ | {"TFDS_DATA_DIR": str(tmp_path / "tfds")})
+  assert done.returncode == 1
+  assert "Traceback" not in done.stderr and done.stderr.count("error:") == 1
+  for part in expected:
+    assert part in done.stderr
+  assert not (tmp_path / "run").exists()
+
+
+def test_a_truncated_idx_folder_is_told(tmp_path):
+  done = call(FGAN, f"--config.data.name={idx_folder(tmp_path / 'idx', cut=100)}", f"--workdir={tmp_path / 'run'}")
+  assert done.returncode == 1 and "Traceback" not in done.stderr
+  assert "train-images-idx3-ubyte" in done.stderr and "656" in done.stderr and "556" in done.stderr
+
+
+def test_sample_draws_from_a_run(finished, tmp_path):
+  workdir, _ = finished
+  out = tmp_path / "grid.png"
+  done = call(f"--workdir={workdir}", "--n=4", f"--out={out}", module="experiments.sample")
+  assert done.returncode == 0, done.stderr
+  assert "round 40" in done.stdout
+  assert len(np.unique(pixels(out))) > 10
+
+
+def test_sample_without_a_run_is_told(tmp_path):
+  done = call(f"--workdir={tmp_path}", module="experiments.sample")
+  assert done.returncode == 1 and "holds no run" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_interrupted_run_loses_nothing(tmp_path):
+  """Ctrl-C in the middle: one line, a checkpoint of the last finished chunk, and the same command goes on from it."""
+  workdir = tmp_path / "run"
+  arguments = [
+    sys.executable, "-m", "experiments.run", FGAN, f"--workdir={workdir}", "--config.data.name=digits",
+    "--config.train.chunk=50", "--config.train.rounds=1000000",
+  ]  # fmt: skip
+  process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+  deadline = time.time() + 120
+  while not report.read_metrics(workdir / "metrics.jsonl") and time.time() < deadline:
+    time.sleep(0.2)
+  process.send_signal(signal.SIGINT)
+  _, stderr = process.communicate(timeout=60)
+  assert process.returncode == 1 and "Traceback" not in stderr and "interrupted after round" in stderr
+  steps = [int(p.name) for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()]
+  rows = report.read_metrics(workdir / "metrics.jsonl")
+  assert max(steps) == rows[-1]["step"] > 0
+  again = call(*arguments[3:-1], f"--config.train.rounds={max(steps) + 50}")
+  assert again.returncode == 0, again.stderr
+  assert f"continuing after round {max(steps):,}" in again.stdout
