@@ -192,9 +192,9 @@ def _dcgan_generator(around: Surroundings, width: int = 32) -> Net:
 
 
 def _dcgan_discriminator(around: Surroundings, width: int = 32) -> Net:
-  resolution, channels = _square_image(around.shape, "dcgan_discriminator")
+  resolution, _ = _square_image(around.shape, "dcgan_discriminator")
   at_least_one("nets.ROLE.width", width)
-  module = dcgan.Discriminator(resolution=resolution, width=width, channels=channels, dtype=around.dtype)
+  module = dcgan.Discriminator(resolution=resolution, width=width, dtype=around.dtype)
   return from_linen(module, around.example_x)
 
 

@@ -4,11 +4,14 @@ The workdir gets config.json, environment.json, metrics.jsonl, metrics.png, samp
 command again goes on where the last checkpoint left off; more rounds are asked for with --config.train.rounds.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import platform
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -69,32 +72,49 @@ def _play(experiment: Experiment, config: ConfigDict, workdir: Path, state: Trai
   compiled: dict[int, Callable] = {}
   rounds, step = config.train.rounds, int(state.step)
   saved = step
-  with tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True, mininterval=0.5) as bar:
-    try:
-      while step < rounds:
-        count = min(config.train.chunk, rounds - step)
-        if count not in compiled:
-          compiled[count] = _compile(experiment, count)
-        state, metrics = compiled[count](state, experiment.draw)
-        new = _rows(metrics, step, config.log.every)
-        _refuse_infinite(new, saved)
-        step += count
-        report.append_metrics(workdir / "metrics.jsonl", new)
-        bar.update(count)
-        bar.set_postfix({k: f"{v:.3f}" for k, v in new[-1].items() if k.endswith("/loss")})
-        last = step == rounds
-        if last or step % config.checkpoint.every == 0:
-          checkpoint.save(checkpoints, state)
-          saved = step
-        if last or step % config.eval.every == 0:
-          report.save_samples(workdir / "samples" / f"{step:07d}.png", draw_samples(state), experiment.dataset.test["x"])
-          report.save_plot(workdir / "metrics.png", report.read_metrics(workdir / "metrics.jsonl"))
-    except KeyboardInterrupt:
-      if step > saved:
+  with _interruptible() as asked, tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True) as bar:
+    while step < rounds and not asked:
+      count = min(config.train.chunk, rounds - step)
+      if count not in compiled:
+        compiled[count] = _compile(experiment, count)
+      state, metrics = compiled[count](state, experiment.draw)
+      new = _rows(metrics, step, config.log.every)
+      _refuse_infinite(new, saved)
+      step += count
+      report.append_metrics(workdir / "metrics.jsonl", new)
+      bar.update(count)
+      bar.set_postfix({k: f"{v:.3f}" for k, v in new[-1].items() if k.endswith("/loss")})
+      if asked or step == rounds or step % config.checkpoint.every == 0:
         checkpoint.save(checkpoints, state)
-      checkpoints.wait_until_finished()
-      raise KeyboardInterrupt(f"interrupted after round {step:,}; the same command goes on from there") from None
+        saved = step
+      if step == rounds or step % config.eval.every == 0:
+        report.save_samples(workdir / "samples" / f"{step:07d}.png", draw_samples(state), experiment.dataset.test["x"])
+        report.save_plot(workdir / "metrics.png", report.read_metrics(workdir / "metrics.jsonl"))
+  if step < rounds:
+    checkpoints.wait_until_finished()
+    raise KeyboardInterrupt(f"interrupted after round {step:,}; the same command goes on from there")
   return state
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[int]]:
+  """Ctrl-C, or a scheduler's SIGTERM, asks for a stop after the chunk that is being played; a second one stops at once."""
+  asked: list[int] = []
+
+  def ask(number, frame):
+    if asked:
+      raise KeyboardInterrupt
+    asked.append(number)
+
+  if threading.current_thread() is not threading.main_thread():  # which alone may listen to signals
+    yield asked
+    return
+  before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+  try:
+    yield asked
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
 
 
 def _compile(experiment: Experiment, rounds: int) -> Callable:

@@ -1,0 +1,157 @@
+"""The DCGAN experiment in PyTorch, for the bench: the same networks, losses, optimisers and batches, checked to be that."""
+
+import jax
+import numpy as np
+import torch
+from ml_collections import ConfigDict
+from torch import nn
+from torch.nn.functional import softplus
+
+from experiments.build import Experiment
+from gan_jax import train
+from gan_jax.game import TrainState
+
+
+def generator(latent_dim: int, resolution: int, width: int, channels: int) -> nn.Sequential:
+  """As `gan_jax.nets.dcgan.Generator`."""
+  features = width * resolution // 8
+  layers = [nn.ConvTranspose2d(latent_dim, features, 4, bias=False), nn.BatchNorm2d(features), nn.ReLU(inplace=True)]
+  while features > width:
+    layers += [nn.ConvTranspose2d(features, features // 2, 4, stride=2, padding=1, bias=False)]
+    features //= 2
+    layers += [nn.BatchNorm2d(features), nn.ReLU(inplace=True)]
+  return nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1), nn.Tanh())
+
+
+def discriminator(resolution: int, width: int, channels: int) -> nn.Sequential:
+  """As `gan_jax.nets.dcgan.Discriminator`."""
+  features = width
+  layers = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
+  while features < width * resolution // 8:
+    layers += [nn.Conv2d(features, 2 * features, 4, stride=2, padding=1, bias=False)]
+    features *= 2
+    layers += [nn.BatchNorm2d(features), nn.LeakyReLU(0.2, inplace=True)]
+  return nn.Sequential(*layers, nn.Conv2d(features, 1, 4), nn.Flatten(0))
+
+
+class Round:
+  """Both networks with their optimisers; calling it plays one round, a discriminator move and a generator move."""
+
+  def __init__(self, experiment: Experiment, config: ConfigDict, channels_last: bool = False):
+    resolution, _, channels = experiment.dataset.shape
+    self.layout = torch.channels_last if channels_last else torch.contiguous_format
+    self.generator = generator(config.game.latent_dim, resolution, config.nets.generator.width, channels)
+    self.discriminator = discriminator(resolution, config.nets.discriminator.width, channels)
+    for net in (self.generator, self.discriminator):
+      net.to(memory_format=self.layout)
+    self.optimizers = {role: self._adam(role, config) for role in ("generator", "discriminator")}
+
+  def _adam(self, role: str, config: ConfigDict) -> torch.optim.Adam:
+    settings = config.optimizer[role]
+    betas = (settings.b1, settings.b2)
+    return torch.optim.Adam(getattr(self, role).parameters(), settings.learning_rate, betas)
+
+  def __call__(self, x: torch.Tensor, z: torch.Tensor, next_z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """x: images [B, C, H, W]; z, next_z: latents [B, latent] of the two moves. Returns both losses."""
+    with torch.no_grad():
+      fake = self._generate(z)
+    loss = softplus(-self.discriminator(x)).mean() + softplus(self.discriminator(fake)).mean()
+    self._descend("discriminator", loss)
+    generator_loss = softplus(-self.discriminator(self._generate(next_z))).mean()
+    self._descend("generator", generator_loss)
+    return loss.detach(), generator_loss.detach()
+
+  def _generate(self, z: torch.Tensor) -> torch.Tensor:
+    return self.generator(z[:, :, None, None])
+
+  def _descend(self, role: str, loss: torch.Tensor) -> None:
+    parameters = list(getattr(self, role).parameters())
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+      parameter.grad = gradient
+    self.optimizers[role].step()
+
+  def load(self, state: TrainState) -> None:
+    """Takes over the parameters of a state."""
+    for role in ("generator", "discriminator"):
+      for parameter, value in zip(getattr(self, role).parameters(), parameters_of(state, role), strict=True):
+        with torch.no_grad():
+          parameter.copy_(torch.from_numpy(np.array(value)))
+
+
+def parameters_of(state: TrainState, role: str) -> list[np.ndarray]:
+  """The parameters of one of our networks in the order and the form of PyTorch's."""
+  layers = jax.tree.map(np.asarray, state.params[role])
+  transposed = role == "generator"
+  convolutions = [layers[name] for name in _numbered(layers, "UpsampleConv" if transposed else "Conv")]
+  norms = [layers[name] for name in _numbered(layers, "BatchNorm")]
+  dense = layers["Dense_0"]
+  if transposed:
+    latent, features = dense["kernel"].shape[0], dense["kernel"].shape[1] // 16
+    kernels = [dense["kernel"].reshape(latent, 4, 4, features).transpose(0, 3, 1, 2)]
+    kernels += [c["kernel"][::-1, ::-1].transpose(2, 3, 0, 1) for c in convolutions]
+    biases = [layer.get("bias") for layer in (dense, *convolutions)]
+  else:
+    kernels = [c["kernel"].transpose(3, 2, 0, 1) for c in convolutions]
+    kernels += [dense["kernel"].reshape(4, 4, -1, 1).transpose(3, 2, 0, 1)]
+    biases = [layer.get("bias") for layer in (*convolutions, dense)]
+    norms = [None, *norms]
+  norms += [None] * (len(kernels) - len(norms))
+  ordered = []
+  for kernel, bias, norm in zip(kernels, biases, norms, strict=True):
+    ordered += [kernel] + ([] if bias is None else [bias]) + ([] if norm is None else [norm["scale"], norm["bias"]])
+  return ordered
+
+
+def check(experiment: Experiment, config: ConfigDict, tolerance: float = 1e-4) -> None:
+  """Plays one round on both sides from the same weights, images and latents.
+
+  Raises:
+    ValueError: if a loss or a parameter differs by more than `tolerance`.
+  """
+  game = experiment.game
+  state = train.init(game, jax.random.key(1))
+  batches = train.draw_round(game, experiment.draw, state)
+  z, next_z = (_latents(experiment, config, state, position) for position in (0, 1))
+  ours, metrics = jax.jit(train.make_step(game))(state, batches)
+  theirs = Round(experiment, config)
+  theirs.load(state)
+  losses = theirs(torch.from_numpy(np.array(batches["x"][0].transpose(0, 3, 1, 2))), z, next_z)
+  for name, loss in zip(("discriminator", "generator"), losses, strict=True):
+    _close(f"{name}/loss", float(metrics[f"{name}/loss"]), float(loss), tolerance)
+  for role in ("generator", "discriminator"):
+    for place, (mine, other) in enumerate(zip(parameters_of(ours, role), getattr(theirs, role).parameters(), strict=True)):
+      _close(f"{role} parameter {place}", mine, other.detach().numpy(), tolerance)
+
+
+def contender(experiment: Experiment, config: ConfigDict, channels_last: bool):
+  """Returns `play(rounds)`, which draws images from bytes, and latents, as our rounds do."""
+  side = Round(experiment, config, channels_last)
+  bytes_ = torch.from_numpy(np.array(experiment.draw.args[0].args[0]["x"]).transpose(0, 3, 1, 2).copy())
+  batch, latent_dim = config.data.batch_size, config.game.latent_dim
+
+  def play(rounds: int) -> None:
+    for _ in range(rounds):
+      x = bytes_[torch.randint(len(bytes_), (batch,))].float() / 127.5 - 1.0
+      z, next_z = (2.0 * torch.rand(batch, latent_dim) - 1.0 for _ in range(2))
+      side(x.contiguous(memory_format=side.layout), z, next_z)
+
+  return play
+
+
+def _latents(experiment: Experiment, config: ConfigDict, state: TrainState, position: int) -> torch.Tensor:
+  """The latents that our round draws in the move at `position`."""
+  key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), position)  # of the move
+  key = jax.random.fold_in(jax.random.fold_in(key, 0), 0)  # of its only repetition, of its only player
+  z_key = jax.random.split(jax.random.split(key, 3)[0])[0]  # as games/gan.py splits it
+  shape = (config.data.batch_size, config.game.latent_dim)
+  return torch.from_numpy(np.array(jax.random.uniform(z_key, shape, minval=-1.0, maxval=1.0)))
+
+
+def _numbered(layers: dict, kind: str) -> list[str]:
+  return sorted((name for name in layers if name.rpartition("_")[0] == kind), key=lambda name: int(name.rpartition("_")[2]))
+
+
+def _close(what: str, ours, theirs, tolerance: float) -> None:
+  difference = float(np.max(np.abs(np.asarray(ours) - np.asarray(theirs))))
+  if not difference <= tolerance:
+    raise ValueError(f"the PyTorch side is not the same game: {what} differs by {difference:.2g}")

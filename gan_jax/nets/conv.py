@@ -1,0 +1,257 @@
+"""Convolutions whose gradients stay fast inside a scan.
+
+XLA's CPU compiler has a fast form only for NHWC by HWIO convolutions, and in the body of a loop it does not bring others
+into that form: the gradients that jax derives fall to a naive loop there, about a hundred times slower (jax-ml/jax issue
+12868). So the gradients here are written down, in that form, and as functions of the same kind, so that gradients of
+gradients (gradient penalties) keep it too. The 4x4 kernel of stride 2, which most GANs are made of, becomes a matrix
+product on the CPU, in both directions, without the zeros that a transposed convolution is usually fed with. Accelerators
+get the convolutions that their own compilers know.
+
+Derivatives are reverse-mode and of any order; `jax.jvp` is refused, as by every `jax.custom_vjp`.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Pair = tuple[int, int]
+
+
+class _Geometry(NamedTuple):
+  strides: Pair
+  pads: tuple[Pair, Pair]
+  lhs_dilation: Pair
+  rhs_dilation: Pair
+
+
+_HALVE = _Geometry((2, 2), ((1, 1), (1, 1)), (1, 1), (1, 1))  # the size, with a 4x4 kernel
+_DOUBLE = _Geometry((1, 1), ((2, 2), (2, 2)), (2, 2), (1, 1))  # its transpose
+
+
+def conv(
+    x: jax.Array,
+    kernel: jax.Array,
+    *,
+    strides: Pair = (1, 1),
+    padding: str | tuple[Pair, Pair] = "SAME",
+    lhs_dilation: Pair = (1, 1),
+    rhs_dilation: Pair = (1, 1),
+) -> jax.Array:
+  """Convolution, equal to `lax.conv_general_dilated` of NHWC by HWIO, and fast inside a scan with all its derivatives.
+
+  Args:
+    x: [B, H, W, C].
+    kernel: [kh, kw, C, O], of x's dtype.
+    strides: steps between outputs.
+    padding: "SAME", "VALID" or ((low, high), (low, high)); negative padding crops.
+    lhs_dilation: spacing of the input's pixels, filled with zeros. A transposed convolution's stride.
+    rhs_dilation: spacing of the kernel's.
+
+  Returns:
+    [B, H', W', O].
+
+  Raises:
+    ValueError: for padding by name together with `lhs_dilation`, where its meaning is not settled.
+  """
+  chex.assert_rank([x, kernel], 4)
+  if isinstance(padding, str):
+    if tuple(lhs_dilation) != (1, 1):
+      raise ValueError(f"padding {padding!r} has no settled meaning with lhs_dilation {lhs_dilation}: give numbers.")
+    window = [_span(k, r) for k, r in zip(kernel.shape, rhs_dilation)]
+    padding = lax.padtype_to_pads(x.shape[1:3], window, strides, padding)
+  pads = tuple((int(low), int(high)) for low, high in padding)
+  return _conv(x, kernel, _Geometry(tuple(strides), pads, tuple(lhs_dilation), tuple(rhs_dilation)))
+
+
+def upsample_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
+  """Transposed convolution of stride 2 with a 4x4 kernel, which doubles the size.
+
+  Equal to `lax.conv_transpose(x, kernel, (2, 2), "SAME")`, that is with transpose_kernel=False: an ordinary convolution
+  of the input with zeros between its pixels. So torch's ConvTranspose2d(C, O, 4, stride=2, padding=1) is this one with
+  `kernel[::-1, ::-1].transpose(2, 3, 0, 1)` for its weight.
+
+  Args:
+    x: [B, H, W, C].
+    kernel: [4, 4, C, O], of x's dtype.
+
+  Returns:
+    [B, 2H, 2W, O].
+  """
+  chex.assert_shape(kernel, (4, 4, x.shape[-1], None))
+  return conv(x, kernel, padding=_DOUBLE.pads, lhs_dilation=_DOUBLE.lhs_dilation)
+
+
+class Conv(nn.Module):
+  """`conv` with float32 parameters `kernel` [kh, kw, C, features] and `bias` [features].
+
+  Attributes:
+    features: output channels.
+    kernel_size: (kh, kw).
+    strides: steps between outputs.
+    padding: "SAME", "VALID" or ((low, high), (low, high)).
+    use_bias: whether to add a bias.
+    kernel_init: (key, shape, dtype) -> kernel.
+    dtype: what to compute in; None for the input's dtype.
+  """
+
+  features: int
+  kernel_size: Pair = (4, 4)
+  strides: Pair = (1, 1)
+  padding: str | tuple[Pair, Pair] = "SAME"
+  use_bias: bool = True
+  kernel_init: Callable = nn.initializers.lecun_normal()
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, H, W, C] -> [B, H', W', features]."""
+    return _layer(self, functools.partial(conv, strides=self.strides, padding=self.padding), self.kernel_size, x)
+
+
+class UpsampleConv(nn.Module):
+  """`upsample_conv` with float32 parameters `kernel` [4, 4, C, features] and `bias` [features].
+
+  Attributes:
+    features: output channels.
+    use_bias: whether to add a bias.
+    kernel_init: (key, shape, dtype) -> kernel.
+    dtype: what to compute in; None for the input's dtype.
+  """
+
+  features: int
+  use_bias: bool = True
+  kernel_init: Callable = nn.initializers.lecun_normal()
+  dtype: Any = None
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, H, W, C] -> [B, 2H, 2W, features]."""
+    return _layer(self, upsample_conv, (4, 4), x)
+
+
+def _layer(module, convolve, kernel_size, x):
+  dtype = module.dtype or x.dtype
+  kernel = module.param("kernel", module.kernel_init, (*kernel_size, x.shape[-1], module.features), jnp.float32)
+  y = convolve(x.astype(dtype), kernel.astype(dtype))
+  if not module.use_bias:
+    return y
+  bias = module.param("bias", nn.initializers.zeros, (module.features,), jnp.float32)
+  return y + bias.astype(dtype).reshape(1, 1, 1, -1)
+
+
+def _span(size, dilation):
+  return (size - 1) * dilation + 1
+
+
+def _flip(kernel):
+  return kernel.swapaxes(2, 3)[::-1, ::-1]
+
+
+def _lax_conv(x, kernel, geometry):
+  if math.prod(kernel.shape[:2]) > math.prod(x.shape[1:3]):
+    # XLA would swap the two, into a form that is naive in a loop. The barrier keeps it from taking the padding back.
+    edges = [(low, high, spacing - 1) for (low, high), spacing in zip(geometry.pads, geometry.lhs_dilation)]
+    x = lax.optimization_barrier(lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *edges, (0, 0, 0)]))
+    geometry = geometry._replace(pads=((0, 0), (0, 0)), lhs_dilation=(1, 1))
+  return lax.conv_general_dilated(x, kernel, *geometry, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def _patches(x):
+  """The 4x4 windows at stride 2 of [B, 2H, 2W, C], padded by one: [B * H * W, 16 * C]."""
+  b, h, w, c = x.shape
+  # Two neighbouring columns lie side by side in memory, so they are copied as one of twice the channels.
+  x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(b, h + 2, w // 2 + 1, 2 * c)
+  return jnp.concatenate([x[:, i : i + h : 2, j : j + w // 2] for i in range(4) for j in range(2)], -1).reshape(-1, 16 * c)
+
+
+def _overlap(z):
+  """Adds up windows of four at stride 2, without what falls off the ends: [A, N, M, 4, C] -> [A, 2N, M, C]."""
+  a, n, m, _, c = z.shape
+  shift = lambda y, by: lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), (by, -by, 0), (0, 0, 0), (0, 0, 0)])
+  even = z[..., 1, :] + shift(z[..., 3, :], 1)
+  odd = z[..., 2, :] + shift(z[..., 0, :], -1)
+  return jnp.stack([even, odd], 2).reshape(a, 2 * n, m, c)
+
+
+def _halve(x, kernel):
+  b, h, w, _ = x.shape
+  return (_patches(x) @ kernel.reshape(-1, kernel.shape[-1])).reshape(b, h // 2, w // 2, -1)
+
+
+def _double(x, kernel):
+  b, h, w, c = x.shape
+  windows = x.reshape(-1, c) @ _flip(kernel).reshape(-1, c).T
+  rows = _overlap(windows.reshape(b, h, w, 4, -1))
+  return _overlap(rows.reshape(b * 2 * h, w, 1, 4, -1)).reshape(b, 2 * h, 2 * w, -1)
+
+
+def _halve_kernel(x, dy):
+  return (_patches(x).T @ dy.reshape(-1, dy.shape[-1])).reshape(4, 4, x.shape[-1], -1)
+
+
+def _as_products(geometry, size, kernel_size):
+  """The CPU's forms of `_conv` and `_kernel_gradient` where they are matrix products, else None."""
+  if geometry == _HALVE and kernel_size == (4, 4) and size[0] % 2 == size[1] % 2 == 0:
+    return _halve, _halve_kernel
+  if geometry == _DOUBLE and kernel_size == (4, 4):
+    return _double, lambda x, dy: _flip(_halve_kernel(dy, x))
+  return None
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _conv(x, kernel, geometry):
+  default = functools.partial(_lax_conv, geometry=geometry)
+  products = _as_products(geometry, x.shape[1:3], kernel.shape[:2])
+  return lax.platform_dependent(x, kernel, cpu=products[0] if products else default, default=default)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _kernel_gradient(x, dy, geometry, size):
+  """The transpose of `_conv(x, kernel, geometry)` in its kernel, of spatial `size`, at `dy`."""
+  pads = tuple(
+      (low, _span(m, s) + _span(k, r) - 1 - _span(n, l) - low)
+      for n, k, m, (s, (low, _), l, r) in zip(x.shape[1:], size, dy.shape[1:], zip(*geometry))
+  )
+  transposed = _Geometry(geometry.rhs_dilation, pads, geometry.lhs_dilation, geometry.strides)
+
+  def canonical(x, dy):
+    return _lax_conv(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), transposed).transpose(1, 2, 0, 3)
+
+  def default(x, dy):
+    return lax.conv_general_dilated(x, dy, *transposed, dimension_numbers=("CHWN", "IHWO", "HWNC"))
+
+  products = _as_products(geometry, x.shape[1:3], size)
+  return lax.platform_dependent(x, dy, cpu=products[1] if products else canonical, default=default)
+
+
+def _input_gradient(dy, kernel, geometry, size):
+  """The transpose of `_conv(x, kernel, geometry)` in its input, of spatial `size`, at `dy`."""
+  pads = tuple(
+      (_span(k, r) - 1 - low, _span(n, l) - _span(m, s) + low)
+      for n, k, m, (s, (low, _), l, r) in zip(size, kernel.shape, dy.shape[1:], zip(*geometry))
+  )
+  return _conv(dy, _flip(kernel), _Geometry(geometry.lhs_dilation, pads, geometry.strides, geometry.rhs_dilation))
+
+
+def _conv_backward(geometry, inputs, dy):
+  x, kernel = inputs
+  dx = _input_gradient(dy, kernel, geometry, x.shape[1:3])
+  return dx, _kernel_gradient(x, dy, geometry, kernel.shape[:2])
+
+
+def _kernel_gradient_backward(geometry, size, inputs, dkernel):
+  x, dy = inputs
+  return _input_gradient(dy, dkernel, geometry, x.shape[1:3]), _conv(x, dkernel, geometry)
+
+
+_conv.defvjp(lambda x, kernel, geometry: (_conv(x, kernel, geometry), (x, kernel)), _conv_backward)
+_kernel_gradient.defvjp(
+    lambda x, dy, geometry, size: (_kernel_gradient(x, dy, geometry, size), (x, dy)), _kernel_gradient_backward
+)
