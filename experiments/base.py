@@ -1,5 +1,7 @@
 """The config that every experiment starts from."""
 
+from typing import Any
+
 from ml_collections import ConfigDict
 
 
@@ -13,7 +15,7 @@ def get_config() -> ConfigDict:
       "nets": {},  # role -> {"name": one of experiments/build.py's NETS, and its arguments}
       "optimizer": {},  # player -> {"name": an optimizer of optax, and its arguments}
       "data": {
-        "name": "mnist5k",  # mnist5k, digits, ring8, grid25, mixture1d, idx:FOLDER, tfds:NAME
+        "name": "mnist5k",  # mnist5k, digits, a toy such as ring8, idx:FOLDER, tfds:NAME; further entries are its arguments
         "batch_size": 64,  # examples in one move
         "resolution": 0,  # pixels a side that images are brought to; 0: as they are
       },
@@ -26,12 +28,13 @@ def get_config() -> ConfigDict:
       "eval": {
         "every": 1_000,  # rounds between sample pictures; a multiple of train.chunk
         "samples": 64,  # in a picture of images; points are cheap, and there are 32 times as many
+        "metrics": (),  # names of experiments/build.py's METRICS
       },
       "checkpoint": {"every": 1_000},  # rounds between checkpoints; a multiple of train.chunk
     }
   )
 
 
-def adam(learning_rate: float, b1: float = 0.5, b2: float = 0.999) -> ConfigDict:
+def adam(learning_rate: float, b1: float = 0.5, b2: float = 0.999) -> dict[str, Any]:
   """The `optimizer.PLAYER` entry that most of these papers use; b1 as in DCGAN."""
-  return ConfigDict({"name": "adam", "learning_rate": learning_rate, "b1": b1, "b2": b2})
+  return {"name": "adam", "learning_rate": learning_rate, "b1": b1, "b2": b2}

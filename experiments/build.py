@@ -7,17 +7,21 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
+from jax.scipy.stats import norm
 from ml_collections import ConfigDict
 
 from experiments.command import nearest
+from gan_jax import train
 from gan_jax.data import idx, mnist, synthetic, tfds
 from gan_jax.data.dataset import Dataset
-from gan_jax.game import Game, Net
-from gan_jax.games import fgan, gan
-from gan_jax.losses import adversarial
-from gan_jax.losses.divergences import DIVERGENCES
+from gan_jax.game import Game, Net, TrainState
+from gan_jax.games import fgan, gan, r3gan, wgan, wgan_gp
+from gan_jax.losses import adversarial, penalties
+from gan_jax.losses.divergences import DIVERGENCES, FDivergence, alpha, integrate_bound, weighted_jensen_shannon
+from gan_jax.metrics import mixture, modes
 from gan_jax.nets import dcgan, mlp
 from gan_jax.nets.adapt import from_linen
 
@@ -30,11 +34,13 @@ class Experiment(NamedTuple):
     dataset: what it is played on.
     draw: `key -> batch` of `config.data.batch_size`. A pytree whose leaves are the data: hand it to a jitted function as an
       argument.
+    evaluate: `state -> {name: scalar}`, the metrics that `config.eval.metrics` lists; pure, to be jitted and vmapped.
   """
 
   game: Game
   dataset: Dataset
   draw: jax.tree_util.Partial
+  evaluate: Callable[[TrainState], dict[str, jax.Array]]
 
 
 class Surroundings(NamedTuple):
@@ -53,23 +59,27 @@ class Surroundings(NamedTuple):
     return jax.ShapeDtypeStruct((1, self.latent_dim), jnp.float32)
 
 
-def build(config: ConfigDict) -> Experiment:
+def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
   """Builds the experiment that a config describes.
+
+  Args:
+    config: numbers in it that no shape depends on may be traced arrays.
+    dataset: what `config.data` describes, if it has been loaded already.
 
   Raises:
     ValueError: if a name in it is unknown, or a setting is not one that its owner takes; the message names the nearest
       that is, and all that are.
   """
-  dataset = build_data(config.data)
+  dataset = build_data(config.data) if dataset is None else dataset
   surroundings = Surroundings(dataset.shape, config.game.get("latent_dim", 0), pick(DTYPES, config.dtype, "dtype"))
   nets = {role: _call(NETS, net, f"nets.{role}", surroundings) for role, net in config.nets.items()}
-  tx = {player: _call(OPTIMIZERS, optimizer, f"optimizer.{player}") for player, optimizer in config.optimizer.items()}
-  game = build_game(config.game, nets, tx)._replace(ema_decay=config.train.ema_decay)
+  game = build_game(config.game, nets, config.optimizer)._replace(ema_decay=config.train.ema_decay)
   draw = jax.tree_util.Partial(functools.partial(_draw, n=config.data.batch_size), dataset.draw)
-  return Experiment(game, dataset, draw)
+  measures = [pick(METRICS, name, "eval.metrics")(config, game, dataset) for name in config.eval.metrics]
+  return Experiment(game, dataset, draw, lambda state: {k: v for measure in measures for k, v in measure(state).items()})
 
 
-def build_game(config: ConfigDict, nets: Mapping[str, Net], tx: Mapping[str, optax.GradientTransformation]) -> Game:
+def build_game(config: ConfigDict, nets: Mapping[str, Net], optimizers: ConfigDict) -> Game:
   """Calls the `make` of the game that `config.name` says, with the other entries of `config` as arguments."""
   make = pick(GAMES, config.name, "game.name")
   accepted = inspect.signature(make).parameters
@@ -77,14 +87,35 @@ def build_game(config: ConfigDict, nets: Mapping[str, Net], tx: Mapping[str, opt
   _same_names("nets", nets, roles, f"the game {config.name}")
   settings = {k: v for k, v in config.items() if k != "name"}
   _accepted(settings, [k for k in accepted if k not in (*roles, "tx")], "game", config.name)
-  if "loss" in settings:
-    settings["loss"] = _call(LOSSES, settings["loss"], "game.loss")
-  for name, table in WORDS.items():
-    if name in settings:
-      settings[name] = pick(table, settings[name], f"game.{name}")
-  game = make(**nets, **settings, tx=tx)
-  _same_names("optimizer", tx, game.players, f"the game {config.name}")
-  return game
+  for name, value in settings.items():
+    if name in WORDS:
+      settings[name] = WORDS[name](value, f"game.{name}")
+    elif isinstance(value, ConfigDict):
+      settings[name] = _call(SCHEDULES, value, f"game.{name}")
+  still = make(**nets, **settings, tx=optax.set_to_zero())  # to ask who plays, and how often
+  _same_names("optimizer", optimizers, still.players, f"the game {config.name}")
+  tx = {}
+  for player, optimizer in optimizers.items():
+    moves = sum(move.repeat for move in still.moves if player in move.players)
+    tx[player] = build_optimizer(optimizer, f"optimizer.{player}", moves)
+  return make(**nets, **settings, tx=tx)
+
+
+def build_optimizer(config: ConfigDict, field: str, moves: int) -> optax.GradientTransformation:
+  """Makes an optimizer of a player that moves `moves` times a round.
+
+  `config.schedule`, where there is one, multiplies the learning rate by a schedule of the round.
+  """
+  settings = ConfigDict({k: v for k, v in config.items() if k != "schedule"})
+  rate = settings.get("learning_rate")
+  if isinstance(rate, (int, float)) and rate <= 0:
+    raise ValueError(f"{field}.learning_rate is {rate}; it has to be above 0")
+  if "schedule" not in config:
+    return _call(OPTIMIZERS, settings, field)
+  shape = _call(SCHEDULES, config.schedule, f"{field}.schedule")
+  with settings.ignore_type():
+    settings.learning_rate = lambda count: rate * shape(count // moves)
+  return _call(OPTIMIZERS, settings, field)
 
 
 def build_data(config: ConfigDict) -> Dataset:
@@ -148,8 +179,6 @@ def _call(table: Mapping[str, Callable], config: ConfigDict, field: str, *first:
     raise ValueError(f"{field}.name is missing.{nearest('', table)}")
   function = pick(table, config.name, f"{field}.name")
   settings = {k: v for k, v in config.items() if k != "name"}
-  if settings.get("learning_rate", 1.0) <= 0:
-    raise ValueError(f"{field}.learning_rate is {settings['learning_rate']}; it has to be above 0")
   accepted = list(inspect.signature(function).parameters)[len(first) :]
   _accepted(settings, accepted, field, config.name)
   try:
@@ -175,13 +204,27 @@ def _mlp_generator(
 
 
 def _mlp_discriminator(
-  around: Surroundings, hidden: tuple[int, ...] = (256, 256), activation: str = "leaky_relu"
+  around: Surroundings,
+  hidden: tuple[int, ...] = (256, 256),
+  activation: str = "leaky_relu",
+  spectral_norm: bool = False,
+  fourier: int = 0,
+  frequencies: tuple[float, float] = (0.5, 20.0),
 ) -> Net:
   at_least_one("nets.ROLE.hidden", *hidden)
   module = mlp.Discriminator(
-    hidden=hidden, activation=pick(ACTIVATIONS, activation, "nets.ROLE.activation"), dtype=around.dtype
+    hidden=hidden,
+    activation=pick(ACTIVATIONS, activation, "nets.ROLE.activation"),
+    spectral_norm=spectral_norm,
+    fourier=fourier,
+    frequencies=frequencies,
+    dtype=around.dtype,
   )
   return from_linen(module, around.example_x)
+
+
+def _affine(around: Surroundings) -> Net:
+  return from_linen(mlp.Affine(), around.example_x)
 
 
 def _dcgan_generator(around: Surroundings, width: int = 32) -> Net:
@@ -208,7 +251,90 @@ def _uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
   return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
 
 
-GAMES = {"gan": gan.make, "fgan": fgan.make}
+def _divergence(word: str, field: str) -> FDivergence:
+  """A member of the family, or one with a parameter, NAME:NUMBER."""
+  name, colon, parameter = word.partition(":")
+  if not colon:
+    return pick(DIVERGENCES, word, field, others=[f"{name}:NUMBER" for name in PARAMETRISED])
+  make = pick(PARAMETRISED, name, field, others=DIVERGENCES)
+  try:
+    number = float(parameter)
+  except ValueError:
+    raise ValueError(f"{field} is {word!r}; behind {name}: there is a number, such as {name}:0.5") from None
+  return make(number)
+
+
+def _hold_then_decay(rounds: int, hold: float = 0.5, end: float = 0.01) -> optax.Schedule:
+  """1 for `hold` of the rounds, then exponentially down to `end`, where it stays."""
+  first = hold * rounds
+  decay = optax.exponential_decay(1.0, (1.0 - hold) * rounds, end, end_value=end)
+  return lambda step: decay(jnp.maximum(step - first, 0.0))
+
+
+def _geometric(start: float, end: float, rounds: int) -> optax.Schedule:
+  """From `start` to `end` by equal factors in `rounds` rounds, then `end`."""
+  return optax.exponential_decay(start, rounds, end / start, end_value=end)
+
+
+def _modes(config: ConfigDict, game: Game, dataset: Dataset) -> Callable[[TrainState], dict[str, jax.Array]]:
+  """`metrics.modes` on 2,500 samples: of the averaged generator, and as raw_... of the weights themselves."""
+  if not dataset.name.startswith(("ring8", "grid25")):
+    raise ValueError(f"eval.metrics lists 'modes', which {dataset.name} does not have; ring8 and grid25 do")
+  truth = dataset.draw.args[0]
+
+  def measure(state):
+    key = jax.random.key(config.seed)
+    both = {"": train.averaged(state), "raw_": (state.params, state.stats)}
+    found = {k: modes.evaluate(game.sample(*nets, key, 2_500), truth["means"], truth["scales"]) for k, nets in both.items()}
+    return {prefix + name: value for prefix, values in found.items() for name, value in values.items()}
+
+  return measure
+
+
+def _mixture_fit(config: ConfigDict, game: Game, dataset: Dataset) -> Callable[[TrainState], dict[str, jax.Array]]:
+  """How near a linear generator has come to the best Gaussian: mu, sigma and the bound, by quadrature, beside the best."""
+  if dataset.name != "mixture1d" or config.nets.generator.name != "affine" or config.game.name != "fgan":
+    raise ValueError("eval.metrics lists 'mixture_fit', which is for an fgan with an affine generator on mixture1d")
+  divergence = _divergence(config.game.divergence, "game.divergence")
+  truth = {k: np.asarray(v, np.float64).ravel() for k, v in dataset.draw.args[0].items()}
+  settings = {k: config.game[k] for k in ("data_first", "parametrisation") if k in config.game}
+  best = _best_gaussian(config.game.divergence, settings.get("data_first", True), *(tuple(truth[k]) for k in sorted(truth)))
+  x, log_p = mixture.grid(**truth)
+  x, log_p = jnp.asarray(x, jnp.float32), jnp.asarray(log_p, jnp.float32)
+
+  def measure(state):
+    generator = state.params["generator"]
+    mu, sigma = generator["mu"][0], jnp.exp(generator["log_sigma"][0])
+    scores, _ = game.nets["discriminator"].apply(
+      state.params["discriminator"], state.stats["discriminator"], x[:, None], train=False
+    )
+    log_q = norm.logpdf(x, mu, sigma)
+    bound = integrate_bound(divergence, scores, log_p, log_q, x, **settings)
+    return {"mu": mu, "sigma": sigma, "bound": bound} | {k: jnp.asarray(v, jnp.float32) for k, v in best.items()}
+
+  return measure
+
+
+@functools.cache  # a search, done once for all members of a sweep, and outside of their trace
+def _best_gaussian(divergence: str, data_first: bool, means, scales, weights) -> dict[str, float]:
+  def f(u):
+    with jax.enable_x64(True):
+      return np.asarray(_divergence(divergence, "game.divergence").f(jnp.asarray(u, jnp.float64)))
+
+  truth = {"means": np.array(means), "scales": np.array(scales), "weights": np.array(weights)}
+  return mixture.best_gaussian(f, **truth, data_first=data_first)
+
+
+GAMES = {
+  "gan": gan.make,
+  "fgan": fgan.make,
+  "wgan": wgan.make,
+  "wgan_gp": wgan_gp.make,
+  "r3gan": r3gan.make,
+}
+PARAMETRISED = {"alpha": alpha, "weighted_jensen_shannon": weighted_jensen_shannon}
+SCHEDULES = {"constant": optax.constant_schedule, "hold_then_decay": _hold_then_decay, "geometric": _geometric}
+METRICS = {"modes": _modes, "mixture_fit": _mixture_fit}
 LOSSES = {
   "minimax": adversarial.minimax,
   "non_saturating": adversarial.non_saturating,
@@ -217,9 +343,22 @@ LOSSES = {
   "wasserstein": adversarial.wasserstein,
   "relativistic": adversarial.relativistic,
 }
+PENALTIES = {  # (critic, real, fake, key) -> scalar
+  "r1": lambda critic, real, fake, key: penalties.r1(critic, real),
+  "r2": lambda critic, real, fake, key: penalties.r2(critic, fake),
+  "r1_and_r2": penalties.r1_and_r2,
+  "gradient_penalty": penalties.gradient_penalty,
+  "dragan": lambda critic, real, fake, key: penalties.dragan(critic, real, key),
+}
 PRIORS = {"normal": jax.random.normal, "uniform": _uniform}
-WORDS = {"divergence": DIVERGENCES, "prior": PRIORS}  # arguments of make that configs give by name
+WORDS = {  # arguments of make that configs give by name
+  "loss": functools.partial(_call, LOSSES),
+  "divergence": _divergence,
+  "penalty": functools.partial(pick, PENALTIES),
+  "prior": functools.partial(pick, PRIORS),
+}
 NETS = {
+  "affine": _affine,
   "mlp_generator": _mlp_generator,
   "mlp_discriminator": _mlp_discriminator,
   "dcgan_generator": _dcgan_generator,
@@ -238,6 +377,8 @@ DATA = {
   "ring8": synthetic.ring8,
   "grid25": synthetic.grid25,
   "mixture1d": synthetic.mixture1d,
+  "swiss_roll": synthetic.swiss_roll,
+  "parallel_lines": synthetic.parallel_lines,
 }
 PLACES = {"idx": idx.load, "tfds": tfds.load}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}

@@ -68,6 +68,12 @@ def experiments_in(folder: Path) -> list[Path]:
   return [file for file in sorted(folder.glob("*.py")) if "\ndef get_config(" in file.read_text() and file.stem != "base"]
 
 
+def name_of(path: str) -> str:
+  """experiments/fgan.py:pearson -> fgan_pearson."""
+  file, _, variant = path.partition(":")
+  return "_".join(filter(None, [Path(file).stem, variant]))
+
+
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
   """{"train": {"rounds": 5}} -> {"train.rounds": 5}."""
   flat = {}

@@ -32,7 +32,7 @@ LENGTH = ("train.rounds", "log", "eval", "checkpoint")  # what a run may change 
 
 
 def main() -> None:
-  config, name = CONFIG.value, _name(config_flags.get_config_filename(flags.FLAGS["config"]))
+  config, name = CONFIG.value, command.name_of(config_flags.get_config_filename(flags.FLAGS["config"]))
   workdir = Path(WORKDIR.value or Path("runs") / name)
   run(config, workdir, name)
 
@@ -68,7 +68,7 @@ def _play(experiment: Experiment, config: ConfigDict, workdir: Path, state: Trai
   """The rounds that are left, a chunk at a time, with what has to be written between chunks."""
   rows = report.read_metrics(workdir / "metrics.jsonl", until=int(state.step))
   report.write_metrics(workdir / "metrics.jsonl", rows)
-  draw_samples = _sampler(experiment, config)
+  draw_samples, evaluate = _sampler(experiment, config), jax.jit(experiment.evaluate)
   compiled: dict[int, Callable] = {}
   rounds, step = config.train.rounds, int(state.step)
   saved = step
@@ -79,15 +79,18 @@ def _play(experiment: Experiment, config: ConfigDict, workdir: Path, state: Trai
         compiled[count] = _compile(experiment, count)
       state, metrics = compiled[count](state, experiment.draw)
       new = _rows(metrics, step, config.log.every)
-      _refuse_infinite(new, saved)
       step += count
+      shown = step == rounds or step % config.eval.every == 0
+      if shown:
+        new[-1] |= {name: float(value) for name, value in evaluate(state).items()}
+      _refuse_infinite(new, saved)
       report.append_metrics(workdir / "metrics.jsonl", new)
       bar.update(count)
       bar.set_postfix({k: f"{v:.3f}" for k, v in new[-1].items() if k.endswith("/loss")})
       if asked or step == rounds or step % config.checkpoint.every == 0:
         checkpoint.save(checkpoints, state)
         saved = step
-      if step == rounds or step % config.eval.every == 0:
+      if shown:
         report.save_samples(workdir / "samples" / f"{step:07d}.png", draw_samples(state), experiment.dataset.test["x"])
         report.save_plot(workdir / "metrics.png", report.read_metrics(workdir / "metrics.jsonl"))
   if step < rounds:
@@ -207,12 +210,6 @@ def _environment() -> dict[str, Any]:
     "packages": {package: importlib.metadata.version(package) for package in packages},
     "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in devices],
   }
-
-
-def _name(path: str) -> str:
-  """experiments/fgan.py:pearson -> fgan_pearson."""
-  file, _, variant = path.partition(":")
-  return "_".join(filter(None, [Path(file).stem, variant]))
 
 
 def _json(config: ConfigDict) -> str:

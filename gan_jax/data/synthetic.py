@@ -1,11 +1,11 @@
-"""Mixtures of Gaussians, whose modes are known: the customary toys for mode collapse and for fitting densities.
+"""Distributions that are known: the customary toys for mode collapse, for fitting densities and for thin supports.
 
 Values are in the units of the distribution, not in [-1, 1] as pixels are. Every source is a sampler that never runs
-out; its "label" is the component that an example comes from, and `draw.args[0]` holds the true "means" [K, D], "scales"
-[K] and "weights" [K], the latter summing to one.
+out, and `draw.args[0]` holds its true parameters. For a mixture of Gaussians these are "means" [K, D], "scales" [K] and
+"weights" [K], the latter summing to one, and its "label" is the component that an example comes from.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -82,6 +82,47 @@ def mixture1d(
   return _mixture("mixture1d", np.asarray(means, np.float32)[:, None], scales, weights)
 
 
+def swiss_roll(noise: float = 0.05) -> Dataset:
+  """A spiral in the plane: t (cos t, sin t) / 7.5 + noise * N(0, I), with t uniform between 3 pi / 2 and 9 pi / 2.
+
+  It turns one and a half times, from radius 0.63 to 1.89, its arms 2 pi / 7.5 = 0.84 apart. The curve is that of
+  scikit-learn's `make_swiss_roll` without its height, the scale that of the toys of Gulrajani et al. 2017, figure 1.
+
+  Args:
+    noise: standard deviation about the curve in each direction.
+
+  Returns:
+    Dataset of "x" [2]; it has no labels.
+
+  Raises:
+    ValueError: noise is negative or not finite.
+  """
+  if not 0 <= noise < np.inf:
+    raise ValueError(f"swiss_roll needs finite noise of at least 0, not {noise}")
+  return _sampler("swiss_roll", (2,), 0, _draw_swiss_roll, {"noise": noise})
+
+
+def parallel_lines(distance: float = 1.0) -> Dataset:
+  """A vertical line of length one, and another beside it: supports that do not meet. Arjovsky et al. 2017, example 1.
+
+  The data is (0, u) with u uniform in [0, 1]. Beside it stands "fake", (distance, u') with u' drawn independently: what
+  the example's generator (theta, z) gives at theta = distance. Unless the distance is 0, the Jensen-Shannon divergence
+  of the two is log 2 nats, their total variation 1, and KL infinite in both directions; W1 is |distance|.
+
+  Args:
+    distance: between the lines, of any sign.
+
+  Returns:
+    Dataset of "x" [2] and "fake" [2]; it has no labels. A sweep may replace `draw.args[0]["distance"]`.
+
+  Raises:
+    ValueError: distance is not finite.
+  """
+  if not np.isfinite(distance):
+    raise ValueError(f"parallel_lines needs a finite distance, not {distance}")
+  return _sampler("parallel_lines", (2,), 0, _draw_parallel_lines, {"distance": distance})
+
+
 def _mixture(name: str, means: np.ndarray, scales: Sequence[float], weights: Sequence[float]) -> Dataset:
   if not len(means) == len(scales) == len(weights) > 0:
     raise ValueError(f"{name} needs as many weights as means and scales: {len(weights)}, {len(means)}, {len(scales)}")
@@ -89,13 +130,32 @@ def _mixture(name: str, means: np.ndarray, scales: Sequence[float], weights: Seq
     raise ValueError(f"{name} needs positive scales and weights, not {list(scales)} and {list(weights)}")
   weights = np.asarray(weights, np.float32) / sum(weights)
   mixture = {"means": means, "scales": scales, "weights": weights}
-  draw = jax.tree_util.Partial(_draw, {k: jnp.asarray(v, jnp.float32) for k, v in mixture.items()})
+  return _sampler(name, means.shape[1:], len(means), _draw_mixture, mixture)
+
+
+def _sampler(name: str, shape: tuple[int, ...], classes: int, draw: Callable, parameters: Mapping) -> Dataset:
+  draw = jax.tree_util.Partial(draw, {k: jnp.asarray(v, jnp.float32) for k, v in parameters.items()})
   test = {k: np.asarray(v) for k, v in draw(jax.random.key(_TEST_KEY), _HELD_OUT).items()}
-  return Dataset(name, means.shape[1:], len(means), None, draw, test)
+  return Dataset(name, shape, classes, None, draw, test)
 
 
-def _draw(mixture: Mapping[str, jax.Array], key: jax.Array, n: int) -> dict[str, jax.Array]:
+def _draw_mixture(mixture: Mapping[str, jax.Array], key: jax.Array, n: int) -> dict[str, jax.Array]:
   which, where = jax.random.split(key)
   label = jax.random.categorical(which, jnp.log(mixture["weights"]), shape=(n,)).astype(jnp.int32)
   noise = jax.random.normal(where, (n, mixture["means"].shape[1]), jnp.float32)
   return {"x": mixture["means"][label] + mixture["scales"][label, None] * noise, "label": label}
+
+
+def _draw_swiss_roll(parameters: Mapping[str, jax.Array], key: jax.Array, n: int) -> dict[str, jax.Array]:
+  along, beside = jax.random.split(key)
+  t = jax.random.uniform(along, (n,), jnp.float32, 1.5 * jnp.pi, 4.5 * jnp.pi)
+  curve = jnp.stack([t * jnp.cos(t), t * jnp.sin(t)], axis=1) / 7.5
+  return {"x": curve + parameters["noise"] * jax.random.normal(beside, (n, 2), jnp.float32)}
+
+
+def _draw_parallel_lines(parameters: Mapping[str, jax.Array], key: jax.Array, n: int) -> dict[str, jax.Array]:
+  u = jax.random.uniform(key, (2, n), jnp.float32)
+  return {
+    "x": jnp.stack([jnp.zeros(n, jnp.float32), u[0]], axis=1),
+    "fake": jnp.stack([jnp.full(n, parameters["distance"]), u[1]], axis=1),
+  }

@@ -1,11 +1,10 @@
 """f-GAN: the generator descends a variational bound of any f-divergence. Nowozin et al. 2016."""
 
-from collections.abc import Callable
-
 import jax
 
 from gan_jax.game import Game, Net, Optimizers
-from gan_jax.games import gan
+from gan_jax.games import two_player
+from gan_jax.games.two_player import Prior
 from gan_jax.losses.divergences import FDivergence, fgan
 
 
@@ -18,12 +17,14 @@ def make(
   data_first: bool = True,
   generator_step: str = "minimax",
   parametrisation: str = "activation",
-  latent_dim: int = 64,
-  prior: Callable[[jax.Array, tuple[int, ...]], jax.Array] = jax.random.normal,
   discriminator_steps: int = 1,
   simultaneous: bool = False,
+  latent_dim: int = 64,
+  prior: Prior = jax.random.normal,
 ) -> Game:
   """The f-GAN game: eq. 6, or with `simultaneous` the single-step algorithm 1.
+
+  The discriminator logs "bound", a lower bound of the divergence in nats, as far as a batch can tell.
 
   Args:
     generator: latents [B, latent_dim] to data [B, ...].
@@ -41,13 +42,14 @@ def make(
   Raises:
     ValueError: if `generator_step` or `parametrisation` is none of these.
   """
-  return gan.make(
+  return two_player.make(
     generator=generator,
-    discriminator=discriminator,
+    scorer=discriminator,
     loss=fgan(divergence, data_first, generator_step, parametrisation),
     tx=tx,
     latent_dim=latent_dim,
     prior=prior,
-    discriminator_steps=discriminator_steps,
+    estimate="bound",
+    scorer_steps=discriminator_steps,
     simultaneous=simultaneous,
   )

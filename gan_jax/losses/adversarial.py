@@ -25,15 +25,20 @@ class AdversarialLoss(NamedTuple):
   generator: Callable[[jax.Array, jax.Array], jax.Array]
 
 
-def minimax() -> AdversarialLoss:
+def minimax(smoothing: float | jax.Array = 0.0) -> AdversarialLoss:
   """The zero-sum game, E[log D(x)] + E[log(1 - D(G(z)))] with D = sigmoid(score), in nats.
 
   Its generator saturates: where the discriminator is sure, the gradient vanishes. Goodfellow et al. 2014, eq. 1.
+
+  Args:
+    smoothing: the discriminator is told 1 - smoothing in place of 1 for real data, and still 0 for generated data.
+      Salimans et al. 2016, section 3.4.
   """
 
   def discriminator(real, fake):
     _check_scores(real, fake)
-    return jnp.mean(softplus(-real)) + jnp.mean(softplus(fake))
+    # Cross-entropy with the target t = 1 - smoothing: t softplus(-real) + (1 - t) softplus(real).
+    return jnp.mean(softplus(-real) + smoothing * real) + jnp.mean(softplus(fake))
 
   def generator(fake, real):
     _check_scores(fake, real)
@@ -42,14 +47,14 @@ def minimax() -> AdversarialLoss:
   return AdversarialLoss(discriminator, generator)
 
 
-def non_saturating() -> AdversarialLoss:
+def non_saturating(smoothing: float | jax.Array = 0.0) -> AdversarialLoss:
   """The minimax discriminator with a generator that minimises -E[log D(G(z))]. Goodfellow et al. 2014, section 3."""
 
   def generator(fake, real):
     _check_scores(fake, real)
     return jnp.mean(softplus(-fake))
 
-  return AdversarialLoss(minimax().discriminator, generator)
+  return AdversarialLoss(minimax(smoothing).discriminator, generator)
 
 
 def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0) -> AdversarialLoss:

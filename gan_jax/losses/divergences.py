@@ -377,6 +377,35 @@ def integrate(divergence: FDivergence, log_p: jax.Array, log_q: jax.Array, x: ja
   return jnp.trapezoid(q * divergence.f(jnp.exp(v)), x)
 
 
+def integrate_bound(
+  divergence: FDivergence,
+  scores: jax.Array,
+  log_p: jax.Array,
+  log_q: jax.Array,
+  x: jax.Array,
+  data_first: bool = True,
+  parametrisation: str = "activation",
+) -> jax.Array:
+  """The lower bound of D_f that a variational function gives between known densities on the line, in nats.
+
+  Args:
+    divergence: which f.
+    scores: of the variational function at x, raw, [N].
+    log_p: log density of the data at x, [N].
+    log_q: log density of the generator at x, [N].
+    x: increasing, [N].
+    data_first: D_f(P||Q); otherwise D_f(Q||P).
+    parametrisation: as in `fgan`.
+  """
+  chex.assert_rank([scores, log_p, log_q, x], 1)
+  paper = parametrisation == "activation"
+  first, second = (log_p, log_q) if data_first else (log_q, log_p)
+  v = _bent(scores, divergence.growth)
+  t = (divergence.activation if paper else divergence.log_ratio)(v)
+  conjugate = (divergence.conjugate_activation if paper else divergence.conjugate_log_ratio)(v)
+  return jnp.trapezoid(jnp.exp(first) * t - jnp.exp(second) * conjugate, x)
+
+
 def fgan(
   divergence: FDivergence, data_first: bool = True, generator: str = "minimax", parametrisation: str = "activation"
 ) -> AdversarialLoss:

@@ -61,6 +61,7 @@ def conv(
     ValueError: for padding by name together with `lhs_dilation`, where its meaning is not settled.
   """
   chex.assert_rank([x, kernel], 4)
+  chex.assert_axis_dimension(kernel, 2, x.shape[3])
   if isinstance(padding, str):
     if tuple(lhs_dilation) != (1, 1):
       raise ValueError(f"padding {padding!r} has no settled meaning with lhs_dilation {lhs_dilation}: give numbers.")

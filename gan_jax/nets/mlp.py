@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gan_jax.nets.layers import FourierFeatures, SpectralNorm
+
 
 class Generator(nn.Module):
   """Dense layers from a latent to data.
@@ -34,7 +36,7 @@ class Generator(nn.Module):
     for features in self.hidden:
       x = nn.Dense(features, use_bias=not self.batch_norm, dtype=self.dtype)(x)
       if self.batch_norm:
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=self.dtype)(x)
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x.astype(jnp.float32)).astype(self.dtype)
       x = self.activation(x)
     x = nn.Dense(math.prod(self.shape), dtype=self.dtype)(x).astype(jnp.float32)
     x = x.reshape(len(x), *self.shape)
@@ -47,17 +49,45 @@ class Discriminator(nn.Module):
   Attributes:
     hidden: units of each hidden layer.
     activation: between layers.
+    spectral_norm: divides every layer's weights by their largest singular value (Miyato et al. 2018).
+    fourier: how many random Fourier features stand beside the data as inputs (Tancik et al. 2020); 0 for none.
+    frequencies: the lowest and the highest length of their wave vectors, in radians per unit of data; in between, lengths
+      are log-uniform.
     dtype: of the computation; parameters and scores are float32.
   """
 
   hidden: Sequence[int] = (256, 256)
   activation: Callable[[jax.Array], jax.Array] = nn.relu
+  spectral_norm: bool = False
+  fourier: int = 0
+  frequencies: tuple[float, float] = (0.5, 20.0)
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """Data [B, ...] to scores [B]."""
+  def __call__(self, x: jax.Array, noise: jax.Array | float = 0.0, train: bool = True) -> jax.Array:
+    """Data [B, ...] to scores [B]; `noise` is the standard deviation of Gaussian noise that x is known to carry."""
+
+    def dense(features, x):
+      layer = nn.Dense(features, dtype=self.dtype)
+      return SpectralNorm(layer)(x, train) if self.spectral_norm else layer(x)
+
     x = x.reshape(len(x), -1)
+    if self.fourier:
+      x = FourierFeatures(self.fourier, self.frequencies)(x, noise)
     for features in self.hidden:
-      x = self.activation(nn.Dense(features, dtype=self.dtype)(x))
-    return nn.Dense(1, dtype=self.dtype)(x)[:, 0].astype(jnp.float32)
+      x = self.activation(dense(features, x))
+    return dense(1, x)[:, 0].astype(jnp.float32)
+
+
+class Affine(nn.Module):
+  """mu + sigma z, a Gaussian with everything learnt: the linear generator of Nowozin et al. 2016, section 2.5.
+
+  Starts at mu = 0, sigma = 1; the parameters are `mu` and `log_sigma`, [D] each.
+  """
+
+  @nn.compact
+  def __call__(self, z: jax.Array) -> jax.Array:
+    """Latents [B, D] to data [B, D]."""
+    mu = self.param("mu", nn.initializers.zeros, (z.shape[-1],), jnp.float32)
+    log_sigma = self.param("log_sigma", nn.initializers.zeros, (z.shape[-1],), jnp.float32)
+    return mu[None] + jnp.exp(log_sigma)[None] * z

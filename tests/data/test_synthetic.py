@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 
 from gan_jax.data import synthetic
+from gan_jax.losses.adversarial import minimax
+from gan_jax.metrics.transport import w1
 
 N = 100_000
 CASES = {
@@ -115,3 +117,76 @@ def test_mixture_rejects(arguments, message):
 def test_spread_must_be_positive(make):
   with pytest.raises(ValueError, match="positive scales"):
     make(std=0.0)
+
+
+def test_swiss_roll_without_noise_is_the_spiral():
+  """7.5 times the radius is the angle, up to whole turns, and is uniform from 3 pi / 2 to 9 pi / 2."""
+  dataset = synthetic.swiss_roll(noise=0.0)
+  assert dataset.shape == (2,) and dataset.classes == 0 and set(dataset.test) == {"x"}
+  x = np.asarray(dataset.draw(jax.random.key(0), N)["x"], np.float64)
+  t = 7.5 * np.hypot(*x.T)
+  np.testing.assert_allclose(x, np.stack([np.cos(t), np.sin(t)], 1) * t[:, None] / 7.5, atol=1e-5)
+  assert 4.71 < t.min() < 4.72 and 14.13 < t.max() < 14.14
+  np.testing.assert_allclose(np.histogram(t, 10)[0], N / 10, rtol=0.05)
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.01])
+def test_swiss_roll_has_its_noise(noise):
+  """Across the arms, at the outer end where the curve is all but straight, lies the noise and nothing else."""
+  x = np.asarray(synthetic.swiss_roll(noise).draw(jax.random.key(1), N)["x"], np.float64)
+  angle = np.arctan2(x[:, 1], x[:, 0])
+  t = 2 * np.pi * np.round((7.5 * np.hypot(*x.T) - angle) / (2 * np.pi)) + angle
+  t = np.where((t > 11) & (t < 14), t, np.nan)
+  curve = np.stack([np.cos(t), np.sin(t)], 1) * t[:, None] / 7.5
+  normal = np.stack([np.sin(t) + t * np.cos(t), t * np.sin(t) - np.cos(t)], 1) / np.sqrt(1 + t**2)[:, None]
+  across = ((x - curve) * normal).sum(1)
+  assert np.nanstd(across) == pytest.approx(noise, rel=0.02)
+  assert np.abs(np.nanmean(across)) < 0.02 * noise
+  assert synthetic.swiss_roll(noise).draw.args[0]["noise"] == np.float32(noise)
+
+
+def test_parallel_lines():
+  dataset = synthetic.parallel_lines(-0.75)
+  batch = {k: np.asarray(v) for k, v in dataset.draw(jax.random.key(0), N).items()}
+  assert set(batch) == set(dataset.test) == {"x", "fake"} and dataset.shape == (2,) and dataset.classes == 0
+  for name, position in {"x": 0.0, "fake": -0.75}.items():
+    assert batch[name].shape == (N, 2) and batch[name].dtype == np.float32
+    np.testing.assert_array_equal(batch[name][:, 0], position)
+    np.testing.assert_allclose(np.histogram(batch[name][:, 1], 10, (0, 1))[0], N / 10, rtol=0.05)
+  assert abs(np.corrcoef(batch["x"][:, 1], batch["fake"][:, 1])[0, 1]) < 5 / np.sqrt(N)
+
+
+@pytest.mark.parametrize("distance", [-1.0, -0.1, 0.0, 0.01, 0.5, 2.0])
+def test_parallel_lines_are_far_for_jensen_shannon_and_near_for_wasserstein(distance):
+  """Every discriminator bounds 2 JS - 2 log 2 from below by minus its loss, and JS is at most log 2; W1 is |distance|.
+
+  A score that is steep enough tells the lines apart, however near; where they coincide none beats a constant. The
+  samples' heights differ, which adds to W1 no more than the W1 of the heights.
+  """
+  batch = synthetic.parallel_lines(distance).draw(jax.random.key(0), 1000)
+  steepness = 20 / distance if distance else 1.0
+  real, fake = (steepness * (distance / 2 - batch[name][:, 0]) for name in ("x", "fake"))
+  bound = np.log(2) - minimax().discriminator(real, fake) / 2
+  assert bound == pytest.approx(np.log(2) if distance else 0.0, abs=1e-3)
+  heights = w1(batch["x"][:, 1:], batch["fake"][:, 1:])
+  assert abs(distance) <= w1(batch["x"], batch["fake"]) + 1e-6 <= abs(distance) + heights + 2e-6
+  assert heights < 0.03
+
+
+def test_a_sweep_over_distances():
+  draw = synthetic.parallel_lines().draw
+  distances = np.array([0.0, 0.5, 2.0], np.float32)
+  batch = jax.vmap(lambda d: draw.func({"distance": d}, jax.random.key(0), 5))(distances)
+  np.testing.assert_array_equal(batch["fake"][:, :, 0], np.repeat(distances[:, None], 5, 1))
+
+
+@pytest.mark.parametrize("noise", [-0.1, float("nan"), float("inf")])
+def test_swiss_roll_rejects(noise):
+  with pytest.raises(ValueError, match="finite noise of at least 0"):
+    synthetic.swiss_roll(noise)
+
+
+@pytest.mark.parametrize("distance", [float("inf"), float("nan")])
+def test_parallel_lines_rejects(distance):
+  with pytest.raises(ValueError, match="finite distance"):
+    synthetic.parallel_lines(distance)

@@ -33,6 +33,18 @@ CASES = {
     lambda f, r: -np.mean(np.log(sigmoid(f))),
     (-sigmoid(-REAL) / N, sigmoid(FAKE) / N, -sigmoid(-FAKE) / N),
   ),
+  "minimax_smoothed": (
+    adversarial.minimax(smoothing=0.1),
+    lambda r, f: -np.mean(0.9 * np.log(sigmoid(r)) + 0.1 * np.log(1 - sigmoid(r)) + np.log(1 - sigmoid(f))),
+    lambda f, r: np.mean(np.log(1 - sigmoid(f))),
+    ((sigmoid(REAL) - 0.9) / N, sigmoid(FAKE) / N, -sigmoid(FAKE) / N),
+  ),
+  "non_saturating_smoothed": (
+    adversarial.non_saturating(smoothing=0.1),
+    lambda r, f: -np.mean(0.9 * np.log(sigmoid(r)) + 0.1 * np.log(1 - sigmoid(r)) + np.log(1 - sigmoid(f))),
+    lambda f, r: -np.mean(np.log(sigmoid(f))),
+    ((sigmoid(REAL) - 0.9) / N, sigmoid(FAKE) / N, -sigmoid(-FAKE) / N),
+  ),
   "least_squares": (
     adversarial.least_squares(a=-1.0, b=0.5, c=0.25),
     lambda r, f: np.mean((r - 0.5) ** 2) / 2 + np.mean((f + 1.0) ** 2) / 2,

@@ -1,0 +1,16 @@
+"""Eight Gaussians on a ring: relativistic pairing with R1 and R2 (Huang et al. 2024).
+
+    python -m experiments.run --config=experiments/ring8.py
+    python -m experiments.sweep --config=experiments/ring8.py --seeds=8
+"""
+
+from ml_collections import ConfigDict
+
+from experiments import grid25
+
+
+def get_config() -> ConfigDict:
+  config = grid25.get_config(rounds=6_000)
+  config.data.name = "ring8"
+  config.data.batch_size = 64
+  return config

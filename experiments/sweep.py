@@ -1,0 +1,216 @@
+"""Plays an experiment over seeds and settings, as one compiled program:
+
+    python -m experiments.sweep --config=experiments/wgan_gp.py --seeds=16 --grid="game.penalty_weight=0.1,1,10"
+
+Every member is the run that `experiments.run` would do with that seed and those settings. A sweep has no checkpoints; the
+workdir gets config.json, members.csv (every member), sweep.csv (median and range over seeds for each setting) and sweep.png.
+"""
+
+import csv
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict, config_flags
+from tqdm import tqdm
+
+from experiments import command
+from experiments.build import Experiment, at_least_one, build
+from gan_jax import train
+from gan_jax.data.dataset import Dataset
+
+CONFIG = config_flags.DEFINE_config_file("config", help_string="an experiment, experiments/NAME.py[:VARIANT]")
+WORKDIR = flags.DEFINE_string("workdir", None, "where the sweep is kept; runs/sweep_NAME[_VARIANT] if not given")
+SEEDS = flags.DEFINE_integer("seeds", 8, "how many seeds, counted up from config.seed")
+GRID = flags.DEFINE_multi_string("grid", [], "FIELD=VALUE,VALUE,...; given again, the product of all")
+
+Values = dict[str, jax.Array]  # field of the config -> a number for each member
+
+
+def main() -> None:
+  name = command.name_of(config_flags.get_config_filename(flags.FLAGS["config"]))
+  workdir = Path(WORKDIR.value or Path("runs") / f"sweep_{name}")
+  at_least_one("--seeds", SEEDS.value)
+  sweep(CONFIG.value, parse_grid(GRID.value, CONFIG.value), SEEDS.value, workdir)
+
+
+def sweep(config: ConfigDict, grid: dict[str, list[float]], seeds: int, workdir: Path) -> list[dict[str, float]]:
+  """Plays all members to `config.train.rounds`; returns a row for each: its settings, its seed, its last metrics.
+
+  Raises:
+    ValueError: if the config or a setting of the grid is wrong; nothing is written then.
+  """
+  settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+  experiments = [build(with_values(config, setting)) for setting in settings[:1]]
+  dataset = experiments[0].dataset
+  for setting in settings[1:]:
+    build(with_values(config, setting), dataset)
+  members = [setting | {"seed": config.seed + seed} for setting in settings for seed in range(seeds)]
+  values = {field: jnp.array([member[field] for member in members]) for field in grid}
+  keys = jnp.stack([jax.random.key(member["seed"]) for member in members])
+  spread = over_members(experiments[0])
+  print(f"{len(settings)} settings x {seeds} seeds, {config.train.rounds:,} rounds each, by {spread.__name__}", flush=True)
+  state, history = play(config, dataset, keys, values, spread)
+  last = {k: v[:, -1] for k, v in history.items() if k != "step"} | evaluate(config, dataset, state, values, spread)
+  rows = [member | {k: float(v[i]) for k, v in last.items()} for i, member in enumerate(members)]
+  workdir.mkdir(parents=True, exist_ok=True)
+  (workdir / "config.json").write_text(json.dumps({"grid": grid, "seeds": seeds} | config.to_dict(), indent=2))
+  write_csv(workdir / "members.csv", rows)
+  summary = summarise(rows, settings, list(last))
+  write_csv(workdir / "sweep.csv", summary)
+  save_plot(workdir / "sweep.png", history, settings, seeds)
+  print(table(summary))
+  return rows
+
+
+def play(
+  config: ConfigDict, dataset: Dataset, keys: jax.Array, values: Values, spread: Callable
+) -> tuple[train.TrainState, dict[str, np.ndarray]]:
+  """Plays every member, a chunk at a time; returns their states, and metrics [members, lines] with "step" [lines]."""
+  draw = build(config, dataset).draw
+
+  def start(key, values, draw):
+    return train.init(build(with_values(config, values), dataset).game, key)
+
+  def compiled(rounds):
+    def run(state, values, draw):
+      state, metrics = train.make_scan(build(with_values(config, values), dataset).game, rounds, draw)(state)
+      return state, {k: jnp.mean(v[-config.log.every :]) for k, v in metrics.items()}
+
+    return jax.jit(spread(run), donate_argnums=0)
+
+  state = jax.jit(spread(start))(keys, values, draw)
+  runs: dict[int, Callable] = {}
+  lines, steps, step = [], [], 0
+  with tqdm(total=config.train.rounds * len(keys), unit="round", dynamic_ncols=True) as bar:
+    while step < config.train.rounds:
+      count = min(config.train.chunk, config.train.rounds - step)
+      runs.setdefault(count, compiled(count))
+      state, metrics = runs[count](state, values, draw)
+      lines.append(jax.tree.map(np.asarray, metrics))
+      step += count
+      steps.append(step)
+      bar.update(count * len(keys))
+  return state, {k: np.stack([line[k] for line in lines], 1) for k in lines[0]} | {"step": np.array(steps)}
+
+
+def evaluate(config, dataset, state, values, spread) -> dict[str, np.ndarray]:
+  """What `config.eval.metrics` say of every member, [members] each."""
+
+  def measure(state, values, _):
+    return build(with_values(config, values), dataset).evaluate(state)
+
+  return jax.tree.map(np.asarray, jax.jit(spread(measure))(state, values, None))
+
+
+def over_members(experiment: Experiment) -> Callable[[Callable], Callable]:
+  """How a function of one member becomes one of all: `vmap`, or one after the other.
+
+  Under `vmap` weights that differ between members make a convolution a grouped one, which a CPU computes far slower.
+  """
+  batch = jax.eval_shape(experiment.draw, jax.random.key(0))
+  state = jax.eval_shape(lambda key: train.init(experiment.game, key), jax.random.key(0))
+  batches = jax.tree.map(lambda b: jax.ShapeDtypeStruct((experiment.game.draws, *b.shape), b.dtype), batch)
+  convolves = "conv_general_dilated" in str(jax.make_jaxpr(train.make_step(experiment.game))(state, batches))
+  return in_turn if convolves and jax.default_backend() == "cpu" else at_once
+
+
+def at_once(function: Callable) -> Callable:
+  return jax.vmap(function, (0, 0, None))
+
+
+def in_turn(function: Callable) -> Callable:
+  return lambda a, b, shared: jax.lax.map(lambda each: function(*each, shared), (a, b))
+
+
+def with_values(config: ConfigDict, values: dict[str, Any]) -> ConfigDict:
+  """The config with some numbers replaced, by other numbers or by traced ones."""
+  config = config.copy_and_resolve_references()
+  with config.unlocked():
+    for field, value in values.items():
+      *path, last = field.split(".")
+      owner = config
+      for part in path:
+        owner = owner[part]
+      with owner.ignore_type():
+        owner[last] = value
+  return config
+
+
+def parse_grid(texts: list[str], config: ConfigDict) -> dict[str, list[float]]:
+  """["game.penalty_weight=0.1,1"] -> {"game.penalty_weight": [0.1, 1.0]}.
+
+  Raises:
+    ValueError: if a field is not there or is no number that may be traced, or a value is not a number.
+  """
+  flat, grid = command.flatten(config), {}
+  swept = [field for field, value in flat.items() if isinstance(value, float)]
+  for text in texts:
+    field, _, values = text.partition("=")
+    if field not in flat:
+      raise ValueError(f"--grid names {field!r}, which is no setting.{command.nearest(field, swept)}")
+    if field not in swept:
+      raise ValueError(
+        f"--grid names {field}, which cannot differ within one program: it is no real number.{command.nearest(field, swept)}"
+      )
+    try:
+      grid[field] = [float(value) for value in values.split(",")]
+    except ValueError:
+      raise ValueError(f"--grid gives {field} the values {values!r}; numbers are wanted, such as 0.1,1,10") from None
+  return grid
+
+
+def summarise(rows: list[dict], settings: list[dict], metrics: list[str]) -> list[dict]:
+  """A row for each setting and metric: median, min and max over seeds."""
+  summary = []
+  for setting in settings:
+    mine = [row for row in rows if all(row[k] == v for k, v in setting.items())]
+    for metric in metrics:
+      values = [row[metric] for row in mine]
+      figures = {"median": float(np.median(values)), "min": min(values), "max": max(values)}
+      summary.append(setting | {"metric": metric} | figures)
+  return summary
+
+
+def table(summary: list[dict]) -> str:
+  """The summary for people to read, aligned."""
+  fields = list(summary[0])
+  cells = [fields] + [[v if isinstance(v, str) else f"{v:.5g}" for v in row.values()] for row in summary]
+  widths = [max(len(row[i]) for row in cells) for i in range(len(fields))]
+  return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+
+
+def write_csv(path: Path, rows: list[dict]) -> None:
+  with path.open("w", newline="") as file:
+    writer = csv.DictWriter(file, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def save_plot(path: Path, history: dict[str, np.ndarray], settings: list[dict], seeds: int) -> None:
+  """Every metric over rounds: for each setting the median over seeds, and the range as a band."""
+  names = [name for name in history if name != "step"]
+  figure = Figure(figsize=(7, 2.6 * len(names)), layout="constrained")
+  for place, name in enumerate(names):
+    axes = figure.add_subplot(len(names), 1, place + 1)
+    for i, setting in enumerate(settings):
+      values = history[name][i * seeds : (i + 1) * seeds]
+      label = ", ".join(f"{k} {v:g}" for k, v in setting.items()) or None
+      axes.plot(history["step"], np.median(values, 0), label=label)
+      axes.fill_between(history["step"], values.min(0), values.max(0), alpha=0.2)
+    axes.set(xlabel="round", ylabel=name)
+    axes.grid(alpha=0.3)
+    if len(settings) > 1:
+      axes.legend()
+  figure.savefig(path, dpi=100)
+
+
+if __name__ == "__main__":
+  command.start(main)

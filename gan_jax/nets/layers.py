@@ -1,0 +1,81 @@
+"""Layers that several networks share."""
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+class SpectralNorm(nn.Module):
+  """Divides a layer's weights by their largest singular value, found by power iteration. Miyato et al. 2018, alg. 1.
+
+  `SpectralNorm(nn.Dense(8))(x, train)`. Every parameter of two or more axes is taken as a matrix [inputs, outputs], a
+  convolution's as [kh * kw * C, O]; biases stay as they are. Parameters keep the names that they have without it.
+
+  One application in training is one step of the iteration. sigma = v^T W u is differentiated in W, not in u and v. The
+  collection "spectral" keeps u, [outputs]; v follows from it. With `train` False u stays, and the layer is the one that
+  training left, where `flax.linen.SpectralNorm` would iterate once more.
+
+  Attributes:
+    layer: what is normalised.
+  """
+
+  layer: nn.Module
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
+    """Calls the layer on `x`."""
+    if self.is_initializing():
+      self.layer(x)  # map_variables could draw the parameters too, but would then keep the normalised ones
+    normalise = functools.partial(self._normalise, train=train)
+    return nn.map_variables(lambda layer, x: layer(x), "params", normalise)(self.layer, x)
+
+  def _normalise(self, variables: Any, train: bool) -> Any:
+    bound = lambda name, w: w / self._sigma(name, w.reshape(-1, w.shape[-1]), train) if w.ndim > 1 else w
+    return {"params": {name: bound(name, w) for name, w in variables["params"].items()}}
+
+  def _sigma(self, name: str, matrix: jax.Array, train: bool) -> jax.Array:
+    start = lambda: jax.random.normal(self.make_rng("params"), (matrix.shape[1],), matrix.dtype)
+    variable = self.variable("spectral", name, start)
+    fixed, u = jax.lax.stop_gradient((matrix, variable.value))
+    if train:
+      variable.value = u = _unit(_unit(fixed @ u) @ fixed)
+    # A moving average of u has not length one.
+    u = _unit(u)
+    return _unit(fixed @ u) @ matrix @ u
+
+
+def _unit(x: jax.Array) -> jax.Array:
+  return x / (jnp.linalg.norm(x) + 1e-12)
+
+
+class FourierFeatures(nn.Module):
+  """x with cos(w.x) and sin(w.x) beside it, for wave vectors w drawn once. Tancik et al. 2020, section 5.
+
+  The features of x + noise, averaged over Gaussian noise, are those of x times exp(-|w|^2 noise^2 / 2): by that they are
+  faded here, so that a network told of the noise sees no wave shorter than what the noise leaves of it.
+
+  Attributes:
+    waves: how many w.
+    frequencies: bounds of |w|, in radians per unit of x, log-uniform in between.
+  """
+
+  waves: int
+  frequencies: tuple[float, float]
+
+  @nn.compact
+  def __call__(self, x: jax.Array, noise: jax.Array | float = 0.0) -> jax.Array:
+    """[B, D] -> [B, D + 2 waves]; `noise` is a standard deviation in units of x. The w are in the collection "waves"."""
+    w = self.variable("waves", "w", lambda: self._draw(self.make_rng("params"), x.shape[-1])).value
+    fade = jnp.exp(-0.5 * jnp.square(noise * jnp.linalg.norm(w, axis=0)))[None]
+    return jnp.concatenate([x, jnp.cos(x @ w) * fade, jnp.sin(x @ w) * fade], axis=-1)
+
+  def _draw(self, key: jax.Array, dimensions: int) -> jax.Array:
+    direction_key, length_key = jax.random.split(key)
+    direction = jax.random.normal(direction_key, (dimensions, self.waves))
+    low, high = (math.log(frequency) for frequency in self.frequencies)
+    length = jnp.exp(jax.random.uniform(length_key, (1, self.waves), minval=low, maxval=high))
+    return length * direction / jnp.linalg.norm(direction, axis=0, keepdims=True)

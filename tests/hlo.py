@@ -1,0 +1,18 @@
+"""What XLA made of a program, read from its text."""
+
+import re
+
+
+def noncanonical_convolutions(compiled_text: str) -> list[str]:
+  """The convolutions that XLA's CPU backend runs as a naive loop, about a hundred times slower than the others.
+
+  Args:
+    compiled_text: `jax.jit(f).lower(...).compile().as_text()`.
+
+  Returns:
+    Every line with a convolution that is not of NHWC by HWIO to NHWC, row-major and unreversed; those inside fusions too.
+    A program whose convolutions have become matrix products or calls of a library has none.
+  """
+  canonical = re.compile(r"= \w+\[[\d,]*\](\{3,2,1,0\})? convolution\(.* dim_labels=b01f_01io->b01f(,|$)")
+  lines = [line.strip() for line in compiled_text.splitlines() if " convolution(" in line]
+  return [line for line in lines if not canonical.search(line) or "rhs_reversal" in line]
