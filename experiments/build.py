@@ -235,9 +235,9 @@ def _dcgan_generator(around: Surroundings, width: int = 32) -> Net:
 
 
 def _dcgan_discriminator(around: Surroundings, width: int = 32) -> Net:
-  resolution, _ = _square_image(around.shape, "dcgan_discriminator")
+  resolution, channels = _square_image(around.shape, "dcgan_discriminator")
   at_least_one("nets.ROLE.width", width)
-  module = dcgan.Discriminator(resolution=resolution, width=width, dtype=around.dtype)
+  module = dcgan.Discriminator(resolution=resolution, width=width, channels=channels, dtype=around.dtype)
   return from_linen(module, around.example_x)
 
 
@@ -370,7 +370,14 @@ ACTIVATIONS = {
   "elu": nn.elu,
   "tanh": jnp.tanh,
 }
-OPTIMIZERS = {"adam": optax.adam, "adamw": optax.adamw, "rmsprop": optax.rmsprop, "sgd": optax.sgd}
+OPTIMIZERS = {
+  "adam": optax.adam,
+  "adamw": optax.adamw,
+  "optimistic_adam": optax.optimistic_adam_v2,
+  "optimistic_gradient_descent": optax.optimistic_gradient_descent,
+  "rmsprop": optax.rmsprop,
+  "sgd": optax.sgd,
+}
 DATA = {
   "mnist5k": mnist.mnist5k,
   "digits": mnist.digits,

@@ -81,25 +81,27 @@ class Round:
 def parameters_of(state: TrainState, role: str) -> list[np.ndarray]:
   """The parameters of one of our networks in the order and the form of PyTorch's."""
   layers = jax.tree.map(np.asarray, state.params[role])
-  transposed = role == "generator"
-  convolutions = [layers[name] for name in _numbered(layers, "UpsampleConv" if transposed else "Conv")]
-  norms = [layers[name] for name in _numbered(layers, "BatchNorm")]
-  dense = layers["Dense_0"]
-  if transposed:
-    latent, features = dense["kernel"].shape[0], dense["kernel"].shape[1] // 16
-    kernels = [dense["kernel"].reshape(latent, 4, 4, features).transpose(0, 3, 1, 2)]
-    kernels += [c["kernel"][::-1, ::-1].transpose(2, 3, 0, 1) for c in convolutions]
-    biases = [layer.get("bias") for layer in (dense, *convolutions)]
+  norms: list = [layers[name] for name in _numbered(layers, "BatchNorm")]
+  if role == "generator":
+    convolutions = [{"kernel": layers["kernel"]}]
+    convolutions += [_turned(layers[name]) for name in _numbered(layers, "UpsampleConv")]
+    axes = (2, 3, 0, 1)
   else:
-    kernels = [c["kernel"].transpose(3, 2, 0, 1) for c in convolutions]
-    kernels += [dense["kernel"].reshape(4, 4, -1, 1).transpose(3, 2, 0, 1)]
-    biases = [layer.get("bias") for layer in (*convolutions, dense)]
-    norms = [None, *norms]
-  norms += [None] * (len(kernels) - len(norms))
+    convolutions = [layers[name] for name in _numbered(layers, "Conv")]
+    convolutions += [{"kernel": layers["kernel"], "bias": layers["bias"]}]
+    axes, norms = (3, 2, 0, 1), [None, *norms]
+  norms += [None] * (len(convolutions) - len(norms))
   ordered = []
-  for kernel, bias, norm in zip(kernels, biases, norms, strict=True):
-    ordered += [kernel] + ([] if bias is None else [bias]) + ([] if norm is None else [norm["scale"], norm["bias"]])
+  for convolution, norm in zip(convolutions, norms, strict=True):
+    ordered += [convolution["kernel"].transpose(axes)]
+    ordered += [convolution["bias"]] if "bias" in convolution else []
+    ordered += [] if norm is None else [norm["scale"], norm["bias"]]
   return ordered
+
+
+def _turned(layer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """PyTorch's transposed convolution has its kernel turned by half a circle."""
+  return layer | {"kernel": layer["kernel"][::-1, ::-1]}
 
 
 def check(experiment: Experiment, config: ConfigDict, tolerance: float = 1e-4) -> None:

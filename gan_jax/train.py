@@ -15,6 +15,7 @@ import optax
 from gan_jax.game import Batch, Game, Move, TrainState
 
 Metrics = dict[str, jax.Array]  # "player/name" -> scalar
+_BEFORE_THE_FIRST_ROUND = 2**32 - 1  # folded into the key where a round folds its number
 
 
 def init(game: Game, key: jax.Array, batch: Batch | None = None) -> TrainState:
@@ -30,7 +31,7 @@ def init(game: Game, key: jax.Array, batch: Batch | None = None) -> TrainState:
     ValueError: if the game is not sound; the message names the net, the player or the move.
   """
   _check(game)
-  net_key, memory_key = jax.random.split(key)
+  net_key, memory_key = jax.random.split(jax.random.fold_in(key, _BEFORE_THE_FIRST_ROUND))
   drawn = {name: net.init(jax.random.fold_in(net_key, i)) for i, (name, net) in enumerate(sorted(game.nets.items()))}
   params = {name: p for name, (p, _) in drawn.items()}
   stats = {name: s for name, (_, s) in drawn.items()}

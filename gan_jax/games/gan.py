@@ -19,6 +19,7 @@ def make(
   instance_noise: Scheduled | None = None,
   discriminator_steps: int = 1,
   simultaneous: bool = False,
+  extra_gradient: bool = False,
   latent_dim: int = 64,
   prior: Prior = jax.random.normal,
 ) -> Game:
@@ -34,6 +35,7 @@ def make(
     instance_noise: standard deviation of noise on all that the discriminator is shown, as in `two_player.make`.
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
     simultaneous: both players move at once from the same state, in place of one after the other.
+    extra_gradient: both look ahead, then step from where they started, as in `two_player.make`.
     latent_dim: size of the latent z.
     prior: `(key, shape) -> z`.
 
@@ -50,6 +52,7 @@ def make(
     instance_noise=instance_noise,
     scorer_steps=discriminator_steps,
     simultaneous=simultaneous,
+    extra_gradient=extra_gradient,
     latent_dim=latent_dim,
     prior=prior,
   )

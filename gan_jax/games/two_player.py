@@ -7,6 +7,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from gan_jax import optim
 from gan_jax.game import Aux, Game, Move, Net, Optimizers, Player, optimizer_of
 from gan_jax.losses.adversarial import AdversarialLoss
 from gan_jax.losses.penalties import Critic
@@ -34,6 +35,7 @@ def make(
   prior: Prior = jax.random.normal,
   scorer_steps: int = 1,
   simultaneous: bool = False,
+  extra_gradient: bool = False,
 ) -> Game:
   """The game of a generator against a scorer.
 
@@ -59,6 +61,8 @@ def make(
     prior: `(key, shape) -> z`.
     scorer_steps: scorer moves a round, each with a batch and latents of its own.
     simultaneous: both players move at once from the same state, in place of one after the other.
+    extra_gradient: both players move at once, twice: a look ahead, and a step from the start with the gradient found there,
+      each with a batch and latents of its own. See `optim.extra_gradient`.
 
   Raises:
     ValueError: if `latent_dim` or `scorer_steps` is below 1, the players move at once and the scorer moves more than
@@ -68,7 +72,7 @@ def make(
     raise ValueError(f"latent_dim is {latent_dim}, {role}_steps is {scorer_steps}; both have to be at least 1")
   if noise_aware and instance_noise is None:
     raise ValueError(f"noise_aware tells the {role} of an instance_noise that is not there")
-  if simultaneous and scorer_steps != 1:
+  if (simultaneous or extra_gradient) and scorer_steps != 1:
     raise ValueError(f"players that move at once move once: {role}_steps is {scorer_steps}, not 1")
 
   def generate(params, stats, key, n, train):
@@ -92,8 +96,8 @@ def make(
     chex.assert_equal_shape([fake, batch["x"]])
     shown = [noisy(x, key, state.step) for x, key in zip((batch["x"], fake), jax.random.split(noise_key))]
     real_score, stats = score(params, state.stats[role], shown[0], real_key, state.step)
-    fake_score, stats = score(params, stats, shown[1], fake_key, state.step)
-    return shown, (real_score, fake_score), {"generator": generator_stats, role: stats}
+    fake_score, fake_stats = score(params, state.stats[role], shown[1], fake_key, state.step)
+    return shown, (real_score, fake_score), {"generator": generator_stats, role: jax.tree.map(_mean, stats, fake_stats)}
 
   def scorer_loss(params, state, batch, key):
     *keys, critic_key, penalty_key = jax.random.split(key, 6)
@@ -115,16 +119,29 @@ def make(
   def sample(params, stats, key, n):
     return generate(params, stats, key, n, train=False)[0]
 
-  in_turn = (Move((role,), scorer_steps), Move(("generator",), draws=False))
+  if extra_gradient:
+    moves = (Move((role, "generator"), repeat=2),)
+  elif simultaneous:
+    moves = (Move((role, "generator")),)
+  else:
+    moves = (Move((role,), scorer_steps), Move(("generator",), draws=False))
+  optimizers = {player: optimizer_of(tx, player) for player in (role, "generator")}
+  if extra_gradient:
+    optimizers = {player: optim.extra_gradient(optimizer) for player, optimizer in optimizers.items()}
   return Game(
     nets={"generator": generator, role: scorer},
     players={
-      role: Player((role,), scorer_loss, optimizer_of(tx, role), lambda owned: {role: project(owned[role])}),
-      "generator": Player(("generator",), generator_loss, optimizer_of(tx, "generator")),
+      role: Player((role,), scorer_loss, optimizers[role], lambda owned: {role: project(owned[role])}),
+      "generator": Player(("generator",), generator_loss, optimizers["generator"]),
     },
-    moves=(Move((role, "generator")),) if simultaneous else in_turn,
+    moves=moves,
     sample=sample,
   )
+
+
+def _mean(real: jax.Array, fake: jax.Array) -> jax.Array:
+  """What one move makes of a statistic: real and generated data are scored from the same one, and count alike."""
+  return 0.5 * (real + fake) if jnp.issubdtype(real.dtype, jnp.floating) else real
 
 
 def at(value: Scheduled, step: jax.Array) -> Number:

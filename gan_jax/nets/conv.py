@@ -36,13 +36,13 @@ _DOUBLE = _Geometry((1, 1), ((2, 2), (2, 2)), (2, 2), (1, 1))  # its transpose
 
 
 def conv(
-    x: jax.Array,
-    kernel: jax.Array,
-    *,
-    strides: Pair = (1, 1),
-    padding: str | tuple[Pair, Pair] = "SAME",
-    lhs_dilation: Pair = (1, 1),
-    rhs_dilation: Pair = (1, 1),
+  x: jax.Array,
+  kernel: jax.Array,
+  *,
+  strides: Pair = (1, 1),
+  padding: str | tuple[Pair, Pair] = "SAME",
+  lhs_dilation: Pair = (1, 1),
+  rhs_dilation: Pair = (1, 1),
 ) -> jax.Array:
   """Convolution, equal to `lax.conv_general_dilated` of NHWC by HWIO, and fast inside a scan with all its derivatives.
 
@@ -164,12 +164,18 @@ def _lax_conv(x, kernel, geometry):
   return lax.conv_general_dilated(x, kernel, *geometry, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
+def _transpose(matrix):
+  """A transpose that stays one: XLA folds others into the matrix product beside them, whose transposed form is slower."""
+  return lax.optimization_barrier(lax.optimization_barrier(matrix).T)
+
+
 def _patches(x):
   """The 4x4 windows at stride 2 of [B, 2H, 2W, C], padded by one: [B * H * W, 16 * C]."""
   b, h, w, c = x.shape
   # Two neighbouring columns lie side by side in memory, so they are copied as one of twice the channels.
   x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(b, h + 2, w // 2 + 1, 2 * c)
-  return jnp.concatenate([x[:, i : i + h : 2, j : j + w // 2] for i in range(4) for j in range(2)], -1).reshape(-1, 16 * c)
+  windows = jnp.stack([x[:, i : i + h : 2, j : j + w // 2] for i in range(4) for j in range(2)], 3)
+  return windows.reshape(-1, 16 * c)
 
 
 def _overlap(z):
@@ -188,13 +194,14 @@ def _halve(x, kernel):
 
 def _double(x, kernel):
   b, h, w, c = x.shape
-  windows = x.reshape(-1, c) @ _flip(kernel).reshape(-1, c).T
+  windows = x.reshape(-1, c) @ _transpose(_flip(kernel).reshape(-1, c))
   rows = _overlap(windows.reshape(b, h, w, 4, -1))
   return _overlap(rows.reshape(b * 2 * h, w, 1, 4, -1)).reshape(b, 2 * h, 2 * w, -1)
 
 
 def _halve_kernel(x, dy):
-  return (_patches(x).T @ dy.reshape(-1, dy.shape[-1])).reshape(4, 4, x.shape[-1], -1)
+  # The small operand is the one to transpose, and the barrier keeps XLA from turning the product round again.
+  return _transpose(_transpose(dy.reshape(-1, dy.shape[-1])) @ _patches(x)).reshape(4, 4, x.shape[-1], -1)
 
 
 def _as_products(geometry, size, kernel_size):
@@ -217,8 +224,8 @@ def _conv(x, kernel, geometry):
 def _kernel_gradient(x, dy, geometry, size):
   """The transpose of `_conv(x, kernel, geometry)` in its kernel, of spatial `size`, at `dy`."""
   pads = tuple(
-      (low, _span(m, s) + _span(k, r) - 1 - _span(n, l) - low)
-      for n, k, m, (s, (low, _), l, r) in zip(x.shape[1:], size, dy.shape[1:], zip(*geometry))
+    (low, _span(m, s) + _span(k, r) - 1 - _span(n, l) - low)
+    for n, k, m, (s, (low, _), l, r) in zip(x.shape[1:], size, dy.shape[1:], zip(*geometry))
   )
   transposed = _Geometry(geometry.rhs_dilation, pads, geometry.lhs_dilation, geometry.strides)
 
@@ -235,8 +242,8 @@ def _kernel_gradient(x, dy, geometry, size):
 def _input_gradient(dy, kernel, geometry, size):
   """The transpose of `_conv(x, kernel, geometry)` in its input, of spatial `size`, at `dy`."""
   pads = tuple(
-      (_span(k, r) - 1 - low, _span(n, l) - _span(m, s) + low)
-      for n, k, m, (s, (low, _), l, r) in zip(size, kernel.shape, dy.shape[1:], zip(*geometry))
+    (_span(k, r) - 1 - low, _span(n, l) - _span(m, s) + low)
+    for n, k, m, (s, (low, _), l, r) in zip(size, kernel.shape, dy.shape[1:], zip(*geometry))
   )
   return _conv(dy, _flip(kernel), _Geometry(geometry.lhs_dilation, pads, geometry.strides, geometry.rhs_dilation))
 
@@ -254,5 +261,5 @@ def _kernel_gradient_backward(geometry, size, inputs, dkernel):
 
 _conv.defvjp(lambda x, kernel, geometry: (_conv(x, kernel, geometry), (x, kernel)), _conv_backward)
 _kernel_gradient.defvjp(
-    lambda x, dy, geometry, size: (_kernel_gradient(x, dy, geometry, size), (x, dy)), _kernel_gradient_backward
+  lambda x, dy, geometry, size: (_kernel_gradient(x, dy, geometry, size), (x, dy)), _kernel_gradient_backward
 )

@@ -95,10 +95,10 @@ def test_the_penalty_is_added_with_its_weight_and_logged_without():
   np.testing.assert_allclose(metrics["discriminator/w1"], without["discriminator/w1"], rtol=1e-6)
   moved = after.params["discriminator"]["w"] - before.params["discriminator"]["w"]
   np.testing.assert_allclose(moved, -0.04 * np.array([3.0, 4.0]), rtol=1e-4)
-  # The generator's loss has no part of it, and what it would do to statistics is forgotten: one call for each batch.
+  # The generator's loss has no part of it, and what it would do to statistics is forgotten: the move counts as one call.
   generated = [train.play(g, ("generator",), state, batch, KEY)[0].params for g in (plain, game)]
   chex.assert_trees_all_equal(*generated)
-  assert float(after.stats["discriminator"]["calls"]) == 2.0
+  assert float(after.stats["discriminator"]["calls"]) == 1.0
 
 
 class BatchNormScorer(nn.Module):
@@ -250,3 +250,39 @@ def test_it_learns_with_everything_on():
 
   means = jax.jit(jax.vmap(mean))(jax.random.split(KEY, 3), jnp.array([0.1, 0.3, 1.0]))
   np.testing.assert_allclose(means, jnp.tile(jnp.array([[2.0, -1.0]]), (3, 1)), atol=0.25)
+
+
+def bilinear_game(**settings):
+  """max over d, min over g of d.g: WGAN with linear networks, data at 0, z = 0; the parameters are vectors of two."""
+  generator = Net(lambda key: ({"m": jnp.array([1.0, 0.0])}, {}), lambda p, s, z, key=None, train=True: (p["m"][None] + 0 * z, s))
+  scorer = Net(lambda key: ({"w": jnp.array([0.0, 1.0])}, {}), lambda p, s, x, key=None, train=True: (x @ p["w"], s))
+  tx = optax.sgd(0.1)
+  return two_player.make(generator=generator, scorer=scorer, loss=adversarial.wasserstein(), tx=tx, latent_dim=2, **settings)
+
+
+@pytest.mark.parametrize(
+  ("settings", "growth"),
+  [({"simultaneous": True}, 1 + 0.1**2), ({"extra_gradient": True}, 1 - 0.1**2 + 0.1**4)],
+)
+def test_extra_gradient_converges_where_gradient_descent_diverges(settings, growth):
+  """Squared radius per step of h = 0.1 on the bilinear game: 1 + h^2 for one, 1 - h^2 + h^4 for the other."""
+  game = bilinear_game(**settings)
+  state = train.init(game, KEY)
+  state, _ = jax.jit(train.make_scan(game, 300, lambda key: {"x": jnp.zeros((4, 2))}))(state)
+  radius = np.hypot(np.linalg.norm(state.params["generator"]["m"]), np.linalg.norm(state.params["discriminator"]["w"]))
+  np.testing.assert_allclose(radius, np.sqrt(2.0) * growth**150, rtol=1e-4)
+
+
+def test_a_discriminator_move_is_one_power_iteration():
+  """Real and generated data are scored with the same sigma, and u moves once: u <- unit(W^T unit(W u))."""
+  game = toy.ring_game()
+  spec = from_linen(mlp.Discriminator(hidden=(16,), spectral_norm=True), toy.SPEC((1, 2), jnp.float32))
+  game = two_player.make(generator=game.nets["generator"], scorer=spec, loss=adversarial.hinge(), tx=SGD, latent_dim=4)
+  state = train.init(game, KEY)
+  after, _ = train.play(game, ("discriminator",), state, normal_batch(KEY), KEY)
+  old, new = (jax.tree.leaves(s.stats["discriminator"]["spectral"]) for s in (state, after))
+  kernels = [w for w in jax.tree.leaves(state.params["discriminator"]) if w.ndim == 2]
+  for u, moved in zip(old, new, strict=True):
+    w = next(np.asarray(w) for w in kernels if w.shape[1] == len(u))
+    expected = w.T @ (w @ u)
+    np.testing.assert_allclose(moved, expected / np.linalg.norm(expected), rtol=1e-4, atol=1e-6)

@@ -1,0 +1,39 @@
+"""Optimisers for games that optax does not have. Its own optimistic ones serve as they are."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+class ExtraGradientState(NamedTuple):
+  """Where an extra-gradient step stands.
+
+  Attributes:
+    ahead: whether the parameters are at the extrapolated point, bool scalar.
+    away: how far that is from where the step began.
+    inner: the state of the optimiser inside.
+  """
+
+  ahead: jax.Array
+  away: Any
+  inner: optax.OptState
+
+
+def extra_gradient(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+  """Every second update starts from where the one before it started, with the gradient found where that one led.
+
+  Korpelevich 1976; Gidel et al. 2019, algorithm 3. All players have to take both updates together: a simultaneous move that
+  is repeated an even number of times, as `games.two_player.make(extra_gradient=True)` has it.
+  """
+
+  def init(params):
+    return ExtraGradientState(jnp.zeros((), bool), jax.tree.map(jnp.zeros_like, params), tx.init(params))
+
+  def update(gradient, state, params=None):
+    updates, inner = tx.update(gradient, state.inner, params)
+    back = jax.tree.map(lambda u, away: jnp.where(state.ahead, u - away, u), updates, state.away)
+    return back, ExtraGradientState(~state.ahead, updates, inner)
+
+  return optax.GradientTransformation(init, update)
