@@ -22,7 +22,7 @@ from gan_jax.games import fgan, gan, r3gan, wgan, wgan_gp
 from gan_jax.losses import adversarial, penalties
 from gan_jax.losses.divergences import DIVERGENCES, FDivergence, alpha, integrate_bound, weighted_jensen_shannon
 from gan_jax.metrics import mixture, modes
-from gan_jax.nets import dcgan, mlp
+from gan_jax.nets import dcgan, linear, mlp
 from gan_jax.nets.adapt import from_linen
 
 
@@ -224,7 +224,19 @@ def _mlp_discriminator(
 
 
 def _affine(around: Surroundings) -> Net:
-  return from_linen(mlp.Affine(), around.example_x)
+  return from_linen(linear.Affine(), around.example_x)
+
+
+def _point(around: Surroundings, start: float = 1.0) -> Net:
+  return from_linen(linear.Point(start), around.example_z)
+
+
+def _slope(around: Surroundings, start: float = 1.0) -> Net:
+  return from_linen(linear.Slope(start), around.example_x)
+
+
+def _line(around: Surroundings, start: float = 1.0) -> Net:
+  return from_linen(linear.Line(start), around.example_z)
 
 
 def _dcgan_generator(around: Surroundings, width: int = 32) -> Net:
@@ -315,6 +327,17 @@ def _mixture_fit(config: ConfigDict, game: Game, dataset: Dataset) -> Callable[[
   return measure
 
 
+def _numbers(config: ConfigDict, game: Game, dataset: Dataset) -> Callable[[TrainState], dict[str, jax.Array]]:
+  """The parameters themselves, of networks that are single numbers, and the radius: how far from 0 they all are."""
+
+  def measure(state):
+    named = {name: value for params in state.params.values() for name, value in params.items()}
+    numbers = {name: value for name, value in named.items() if jnp.ndim(value) == 0 and not isinstance(value, dict)}
+    return numbers | {"radius": jnp.sqrt(sum(jnp.square(value) for value in numbers.values()))}
+
+  return measure
+
+
 @functools.cache  # a search, done once for all members of a sweep, and outside of their trace
 def _best_gaussian(divergence: str, data_first: bool, means, scales, weights) -> dict[str, float]:
   def f(u):
@@ -334,7 +357,7 @@ GAMES = {
 }
 PARAMETRISED = {"alpha": alpha, "weighted_jensen_shannon": weighted_jensen_shannon}
 SCHEDULES = {"constant": optax.constant_schedule, "hold_then_decay": _hold_then_decay, "geometric": _geometric}
-METRICS = {"modes": _modes, "mixture_fit": _mixture_fit}
+METRICS = {"modes": _modes, "mixture_fit": _mixture_fit, "numbers": _numbers}
 LOSSES = {
   "minimax": adversarial.minimax,
   "non_saturating": adversarial.non_saturating,
@@ -350,7 +373,7 @@ PENALTIES = {  # (critic, real, fake, key) -> scalar
   "gradient_penalty": penalties.gradient_penalty,
   "dragan": lambda critic, real, fake, key: penalties.dragan(critic, real, key),
 }
-PRIORS = {"normal": jax.random.normal, "uniform": _uniform}
+PRIORS = {"normal": jax.random.normal, "uniform": _uniform, "unit": jax.random.uniform}  # unit: uniform in [0, 1)
 WORDS = {  # arguments of make that configs give by name
   "loss": functools.partial(_call, LOSSES),
   "divergence": _divergence,
@@ -359,6 +382,9 @@ WORDS = {  # arguments of make that configs give by name
 }
 NETS = {
   "affine": _affine,
+  "line": _line,
+  "point": _point,
+  "slope": _slope,
   "mlp_generator": _mlp_generator,
   "mlp_discriminator": _mlp_discriminator,
   "dcgan_generator": _dcgan_generator,
@@ -386,6 +412,7 @@ DATA = {
   "mixture1d": synthetic.mixture1d,
   "swiss_roll": synthetic.swiss_roll,
   "parallel_lines": synthetic.parallel_lines,
+  "point": synthetic.point,
 }
 PLACES = {"idx": idx.load, "tfds": tfds.load}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}

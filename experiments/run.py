@@ -27,7 +27,7 @@ from gan_jax import checkpoint, report, train
 from gan_jax.game import TrainState
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="an experiment, experiments/NAME.py[:VARIANT]")
-WORKDIR = flags.DEFINE_string("workdir", None, "where the run is kept; runs/NAME[_VARIANT] if not given")
+WORKDIR = flags.DEFINE_string("workdir", None, "where it is kept; runs/NAME[_VARIANT], or runs/sweep_... of a sweep, if not given")
 LENGTH = ("train.rounds", "log", "eval", "checkpoint")  # what a run may change when it goes on: not the game's course
 
 
@@ -74,7 +74,7 @@ def _play(experiment: Experiment, config: ConfigDict, workdir: Path, state: Trai
   saved = step
   with _interruptible() as asked, tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True) as bar:
     while step < rounds and not asked:
-      count = min(config.train.chunk, rounds - step)
+      count = min(config.train.chunk - step % config.train.chunk, rounds - step)
       if count not in compiled:
         compiled[count] = _compile(experiment, count)
       state, metrics = compiled[count](state, experiment.draw)
@@ -87,13 +87,15 @@ def _play(experiment: Experiment, config: ConfigDict, workdir: Path, state: Trai
       report.append_metrics(workdir / "metrics.jsonl", new)
       bar.update(count)
       bar.set_postfix({k: f"{v:.3f}" for k, v in new[-1].items() if k.endswith("/loss")})
-      if asked or step == rounds or step % config.checkpoint.every == 0:
+      if step == rounds or step % config.checkpoint.every == 0:
         checkpoint.save(checkpoints, state)
         saved = step
       if shown:
         report.save_samples(workdir / "samples" / f"{step:07d}.png", draw_samples(state), experiment.dataset.test["x"])
         report.save_plot(workdir / "metrics.png", report.read_metrics(workdir / "metrics.jsonl"))
   if step < rounds:
+    if saved < step:
+      checkpoint.save(checkpoints, state)
     checkpoints.wait_until_finished()
     raise KeyboardInterrupt(f"interrupted after round {step:,}; the same command goes on from there")
   return state
@@ -138,14 +140,13 @@ def _sampler(experiment: Experiment, config: ConfigDict) -> Callable[[TrainState
 
 
 def _rows(metrics: dict[str, jax.Array], step: int, every: int) -> list[dict[str, float]]:
-  """One row for each `every` rounds of a chunk that began after round `step`: the mean of each metric over them."""
-  columns = {name: np.asarray(values) for name, values in metrics.items()}
-  rounds = len(next(iter(columns.values())))
-  starts = range(0, rounds, every)
+  """The metrics of rounds that began after round `step`, a row at each multiple of `every` and at the end: means since."""
+  columns = {name: np.asarray(values, np.float64) for name, values in metrics.items()}
+  end = step + len(next(iter(columns.values())))
+  edges = [step, *range(step - step % every + every, end, every), end]
   return [
-    {"step": step + min(start + every, rounds)}
-    | {name: float(np.mean(values[start : start + every], dtype=np.float64)) for name, values in columns.items()}
-    for start in starts
+    {"step": last} | {name: float(values[first - step : last - step].mean()) for name, values in columns.items()}
+    for first, last in zip(edges, edges[1:])
   ]
 
 

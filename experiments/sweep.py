@@ -23,11 +23,10 @@ from tqdm import tqdm
 
 from experiments import command
 from experiments.build import Experiment, at_least_one, build
+from experiments.run import CONFIG, WORKDIR
 from gan_jax import train
 from gan_jax.data.dataset import Dataset
 
-CONFIG = config_flags.DEFINE_config_file("config", help_string="an experiment, experiments/NAME.py[:VARIANT]")
-WORKDIR = flags.DEFINE_string("workdir", None, "where the sweep is kept; runs/sweep_NAME[_VARIANT] if not given")
 SEEDS = flags.DEFINE_integer("seeds", 8, "how many seeds, counted up from config.seed")
 GRID = flags.DEFINE_multi_string("grid", [], "FIELD=VALUE,VALUE,...; given again, the product of all")
 
@@ -50,6 +49,8 @@ def sweep(config: ConfigDict, grid: dict[str, list[float]], seeds: int, workdir:
   settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
   experiments = [build(with_values(config, setting)) for setting in settings[:1]]
   dataset = experiments[0].dataset
+  if any(field.startswith("data.") for field in grid):
+    raise ValueError("--grid names a setting of the data, which all members share; run a sweep for each")
   for setting in settings[1:]:
     build(with_values(config, setting), dataset)
   members = [setting | {"seed": config.seed + seed} for setting in settings for seed in range(seeds)]

@@ -10,8 +10,8 @@ def noncanonical_convolutions(compiled_text: str) -> list[str]:
     compiled_text: `jax.jit(f).lower(...).compile().as_text()`.
 
   Returns:
-    Every line with a convolution that is not of NHWC by HWIO to NHWC, row-major and unreversed; those inside fusions too.
-    A program whose convolutions have become matrix products or calls of a library has none.
+    Every line with a convolution that is not of NHWC by HWIO to NHWC, row-major and unreversed, also inside fusions. A
+    program whose convolutions have become matrix products or calls of a library has none.
   """
   canonical = re.compile(r"= \w+\[[\d,]*\](\{3,2,1,0\})? convolution\(.* dim_labels=b01f_01io->b01f(,|$)")
   lines = [line.strip() for line in compiled_text.splitlines() if " convolution(" in line]

@@ -123,6 +123,19 @@ def parallel_lines(distance: float = 1.0) -> Dataset:
   return _sampler("parallel_lines", (2,), 0, _draw_parallel_lines, {"distance": distance})
 
 
+def point() -> Dataset:
+  """The number 0, always: the data of the DiracGAN. Mescheder et al. 2018, definition 2.1.
+
+  Returns:
+    Dataset of "x" [1]; it has no labels.
+  """
+  return _sampler("point", (1,), 0, _draw_point, {})
+
+
+def _draw_point(parameters: Mapping[str, jax.Array], key: jax.Array, n: int) -> dict[str, jax.Array]:
+  return {"x": jnp.zeros((n, 1))}
+
+
 def _mixture(name: str, means: np.ndarray, scales: Sequence[float], weights: Sequence[float]) -> Dataset:
   if not len(means) == len(scales) == len(weights) > 0:
     raise ValueError(f"{name} needs as many weights as means and scales: {len(weights)}, {len(means)}, {len(scales)}")

@@ -1,11 +1,11 @@
 """Convolutions whose gradients stay fast inside a scan.
 
-XLA's CPU compiler has a fast form only for NHWC by HWIO convolutions, and in the body of a loop it does not bring others
-into that form: the gradients that jax derives fall to a naive loop there, about a hundred times slower (jax-ml/jax issue
-12868). So the gradients here are written down, in that form, and as functions of the same kind, so that gradients of
-gradients (gradient penalties) keep it too. The 4x4 kernel of stride 2, which most GANs are made of, becomes a matrix
-product on the CPU, in both directions, without the zeros that a transposed convolution is usually fed with. Accelerators
-get the convolutions that their own compilers know.
+XLA's CPU compiler has a fast form only for NHWC by HWIO convolutions, and in the body of a loop it does not bring
+others into that form: the gradients that jax derives fall to a naive loop there, about a hundred times slower
+(jax-ml/jax issue 12868). So the gradients here are written down, in that form, and as functions of the same kind, so
+that gradients of gradients (gradient penalties) keep it too. The 4x4 kernel of stride 2, which most GANs are made of,
+becomes a matrix product on the CPU, in both directions, without the zeros that a transposed convolution is usually fed
+with. Accelerators get the convolutions that their own compilers know.
 
 Derivatives are reverse-mode and of any order; `jax.jvp` is refused, as by every `jax.custom_vjp`.
 """
@@ -165,7 +165,7 @@ def _lax_conv(x, kernel, geometry):
 
 
 def _transpose(matrix):
-  """A transpose that stays one: XLA folds others into the matrix product beside them, whose transposed form is slower."""
+  """A transpose that stays one: XLA folds others into the matrix product beside them, into a slower form of it."""
   return lax.optimization_barrier(lax.optimization_barrier(matrix).T)
 
 

@@ -29,8 +29,8 @@ _init = nn.initializers.normal(0.02)
 class BatchNorm(nn.Module):
   """Batch normalisation over all axes but the last (Ioffe and Szegedy 2015, algorithms 1 and 2), in float32.
 
-  The moving averages `mean` and `var` [C], in the collection "batch_stats", keep 0.9 a step as in the authors' code: they
-  follow networks that never settle, where a longer memory would normalise by the past.
+  The moving averages `mean` and `var` [C], in the collection "batch_stats", keep 0.9 a step, the default of the
+  authors' Torch: they follow networks that never settle, and a longer memory would normalise by the past.
 
   Attributes:
     epsilon: what is added to the variance.
@@ -66,8 +66,8 @@ class Generator(nn.Module):
 
   Attributes:
     resolution: of the images, one of `RESOLUTIONS`.
-    width: channels of the last hidden layer, at half the resolution; each layer before it has twice as many. (The paper's
-      for 64x64 has 128.)
+    width: channels of the last hidden layer, at half the resolution; each layer before it has twice as many. (The
+      paper's for 64x64 has 128.)
     channels: of the images.
     dtype: what to compute in; parameters, statistics and images are float32.
   """

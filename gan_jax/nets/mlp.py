@@ -77,17 +77,3 @@ class Discriminator(nn.Module):
     for features in self.hidden:
       x = self.activation(dense(features, x))
     return dense(1, x)[:, 0].astype(jnp.float32)
-
-
-class Affine(nn.Module):
-  """mu + sigma z, a Gaussian with everything learnt: the linear generator of Nowozin et al. 2016, section 2.5.
-
-  Starts at mu = 0, sigma = 1; the parameters are `mu` and `log_sigma`, [D] each.
-  """
-
-  @nn.compact
-  def __call__(self, z: jax.Array) -> jax.Array:
-    """Latents [B, D] to data [B, D]."""
-    mu = self.param("mu", nn.initializers.zeros, (z.shape[-1],), jnp.float32)
-    log_sigma = self.param("log_sigma", nn.initializers.zeros, (z.shape[-1],), jnp.float32)
-    return mu[None] + jnp.exp(log_sigma)[None] * z

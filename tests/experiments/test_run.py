@@ -100,10 +100,17 @@ def test_another_config_is_refused_and_touches_nothing(finished):
 
 
 def test_rounds_beyond_the_last_chunk(tmp_path):
-  """A number of rounds that chunks do not divide is played to the end, with a shorter last line."""
-  state = run.run(tiny(train_rounds=23), tmp_path / "odd", "odd")
-  assert int(state.step) == 23
-  assert [row["step"] for row in report.read_metrics(tmp_path / "odd" / "metrics.jsonl")] == [5, 10, 15, 20, 23]
+  """A number of rounds that chunks do not divide is played to the end; asked for more, the run falls into step again."""
+  steps = lambda: [row["step"] for row in report.read_metrics(tmp_path / "odd" / "metrics.jsonl")]
+  assert int(run.run(tiny(train_rounds=23), tmp_path / "odd", "odd").step) == 23
+  assert steps() == [5, 10, 15, 20, 23]
+  assert int(run.run(tiny(), tmp_path / "odd", "odd").step) == 40
+  assert steps() == [5, 10, 15, 20, 23, 25, 30, 35, 40]
+
+
+def test_rows_are_means():
+  rows = run._rows({"a": np.arange(7.0)}, step=3, every=5)  # the rounds 4 to 10
+  assert rows == [{"step": 5, "a": 0.5}, {"step": 10, "a": 4.0}]
 
 
 @pytest.mark.parametrize(

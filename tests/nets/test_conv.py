@@ -1,7 +1,6 @@
 """Convolutions against lax and torch, with two derivatives; and the form in which they reach the compiler."""
 
 import functools
-import itertools
 
 import flax.linen as nn
 import hlo
@@ -113,8 +112,8 @@ def test_upsample_conv_is_torch_conv_transpose():
   assert_same(upsample_conv(x, kernel), expected, 1e-5)
 
 
-@pytest.mark.parametrize("f", [conv, functools.partial(conv, strides=TWO), upsample_conv], ids=["conv", "halve", "double"])
-@pytest.mark.parametrize("axes", [(0, 0), (None, 0), (0, None)])
+@pytest.mark.parametrize("f", [conv, functools.partial(conv, strides=TWO), upsample_conv])
+@pytest.mark.parametrize("axes", [(0, 0), (None, 0)])
 def test_vmap_is_a_loop_over_members(f, axes):
   xs, kernels = normal(0, (3, 2, 4, 4, 2)), normal(1, (3, 4, 4, 2, 3))
   member = derivatives(f)

@@ -1,0 +1,46 @@
+"""The DiracGAN, two numbers that chase each other, and what makes them settle. Mescheder et al. 2018, figure 1 and 3.
+
+    python -m experiments.run --config=experiments/dirac.py:nonsaturating
+    python -m experiments.run --config=experiments/dirac.py:r1
+
+Variants: minimax, nonsaturating, wgan, wgan_gp, r1, r1_r2, noise, optimistic, extra_gradient. Both players take gradient
+steps of 0.1 at once, from (theta, psi) = (1, 1); the equilibrium is at 0, and "radius" is the distance to it.
+"""
+
+from ml_collections import ConfigDict
+
+from experiments import base
+
+VARIANTS = {
+  "minimax": {"loss": "minimax"},
+  "nonsaturating": {"loss": "non_saturating"},
+  "wgan": {"loss": "wasserstein"},
+  "wgan_gp": {"loss": "wasserstein", "penalty": "gradient_penalty", "penalty_weight": 0.25},
+  "r1": {"loss": "non_saturating", "penalty": "r1", "penalty_weight": 0.3},
+  "r1_r2": {"loss": "relativistic", "penalty": "r1_and_r2", "penalty_weight": 0.3},
+  "noise": {"loss": "non_saturating", "instance_noise": 0.7},
+  "optimistic": {"loss": "minimax"},
+  "extra_gradient": {"loss": "minimax", "extra_gradient": True},
+}
+
+
+def get_config(variant: str = "nonsaturating") -> ConfigDict:
+  if variant not in VARIANTS:
+    raise ValueError(f"dirac.py has no variant {variant!r}. Accepted: {', '.join(VARIANTS)}.")
+  chosen = VARIANTS[variant]
+  config = base.get_config()
+  config.game = {"name": "gan", "latent_dim": 1} | chosen | {"loss": {"name": chosen["loss"]}}
+  if variant != "extra_gradient":
+    config.game.simultaneous = True
+  config.nets.generator = {"name": "point", "start": 1.0}
+  config.nets.discriminator = {"name": "slope", "start": 1.0}
+  descent = "optimistic_gradient_descent" if variant == "optimistic" else "sgd"
+  for player in ("discriminator", "generator"):
+    config.optimizer[player] = {"name": descent, "learning_rate": 0.1}
+  config.data.name = "point"
+  config.data.batch_size = 64
+  config.train.rounds = 1_000
+  config.train.chunk = config.log.every = config.eval.every = 20
+  config.eval.samples = 1
+  config.eval.metrics = ("numbers",)
+  return config

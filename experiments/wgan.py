@@ -1,0 +1,22 @@
+"""WGAN with weight clipping, dense networks on eight Gaussians. Arjovsky et al. 2017, algorithm 1.
+
+    python -m experiments.run --config=experiments/wgan.py
+"""
+
+from ml_collections import ConfigDict
+
+from experiments import base
+
+
+def get_config() -> ConfigDict:
+  config = base.get_config()
+  config.game = {"name": "wgan", "latent_dim": 16, "clip": 0.01, "critic_steps": 5}
+  config.nets.generator = {"name": "mlp_generator", "hidden": (128, 128, 128)}
+  config.nets.critic = {"name": "mlp_discriminator", "hidden": (128, 128, 128)}
+  for player in ("critic", "generator"):
+    config.optimizer[player] = {"name": "rmsprop", "learning_rate": 5e-5}
+  config.data.name = "ring8"
+  config.data.batch_size = 256
+  config.train.rounds = 5_000
+  config.eval.metrics = ("modes",)
+  return config
