@@ -3,7 +3,8 @@
 A case is timed in windows that alternate between the contenders, so that a machine's drift hits all of them: the rounds
 inside one scan, one jitted call a round, and, where torch is installed, the same game in PyTorch eager, contiguous and
 channels_last, after a check that one round from the same weights gives the same losses and parameters. Speeds are in rounds
-per second, the median over windows with the range; only ratios within one run mean anything.
+per second, the median over windows with the range; only ratios within one run mean anything. The case "ring8" also plays a
+sweep of 32 seeds as one program, and counts the rounds of all its members.
 """
 
 import importlib.util
@@ -12,21 +13,31 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from absl import flags
 from ml_collections import ConfigDict
 
-from experiments import command, dcgan
+from experiments import command, dcgan, vanilla
 from experiments.build import Experiment, at_least_one, build, pick
+from experiments.members import over_members
 from gan_jax import train
+from gan_jax.game import TrainState
 
 ONLY = flags.DEFINE_string("only", None, "one case; all if not given")
 WINDOWS = flags.DEFINE_integer("windows", 5, "timed windows of each contender")
 SECONDS = flags.DEFINE_float("seconds", 3.0, "about how long a window is")
 OUT = flags.DEFINE_string("out", None, "a JSON file for the figures")
 
-Contender = Callable[[int], None]  # plays so many rounds, and returns when they are done
+
+class Contender(NamedTuple):
+  """Someone who plays rounds: `play(rounds)` returns when they are done; `step` divides what can be asked for."""
+
+  play: Callable[[int], None]
+  step: int = 20
+
 
 
 def main() -> None:
@@ -36,10 +47,13 @@ def main() -> None:
   print(f"{jax.devices()[0].device_kind}, jax {jax.__version__}" + ("" if torch_here else "; torch is not installed"))
   results = {}
   for name, make_config in cases.items():
-    experiment = build(make_config())
+    config = make_config()
+    experiment = build(config)
     contenders = {"scan": scanned(experiment), "one call a round": called(experiment)}
+    if name == "ring8":
+      contenders[f"sweep of {MEMBERS}, all"] = swept(experiment)
     if torch_here:
-      contenders |= in_torch(experiment, make_config())
+      contenders |= in_torch(experiment, config)
     results[name] = alternate(contenders, WINDOWS.value, SECONDS.value)
     print(table(name, results[name]), flush=True)
   if OUT.value:
@@ -59,28 +73,39 @@ def called(experiment: Experiment) -> Contender:
   return _player(run, experiment, 1)
 
 
-def in_torch(experiment: Experiment, config: ConfigDict) -> dict[str, Contender]:
-  """The same game in PyTorch eager, in both memory layouts, checked against ours first."""
-  from experiments import torch_dcgan  # torch is an extra
+def swept(experiment: Experiment, chunk: int = 20) -> Contender:
+  """Rounds of `MEMBERS` seeds in one program, as `experiments.sweep` plays them; each member's rounds count."""
+  over = over_members(experiment)
+  play = over(lambda state, _, draw: train.make_scan(experiment.game, chunk, draw)(state))
+  run = jax.jit(lambda state, draw: play(state, jnp.arange(MEMBERS), draw), donate_argnums=0)
+  start = jax.jit(jax.vmap(lambda key: train.init(experiment.game, key)))
+  return _player(run, experiment, chunk * MEMBERS, start(jax.random.split(jax.random.key(0), MEMBERS)))
 
-  torch_dcgan.check(experiment, config)
+
+def in_torch(experiment: Experiment, config: ConfigDict) -> dict[str, Contender]:
+  """The same game in PyTorch eager, images in both memory layouts, checked against ours first."""
+  from experiments import torch_games  # torch is an extra
+
+  torch_games.check(experiment, config)
+  if len(experiment.dataset.shape) != 3:
+    return {"torch eager": Contender(torch_games.contender(experiment, config))}
   return {
-    "torch eager, contiguous": torch_dcgan.contender(experiment, config, channels_last=False),
-    "torch eager, channels_last": torch_dcgan.contender(experiment, config, channels_last=True),
+    "torch eager, contiguous": Contender(torch_games.contender(experiment, config)),
+    "torch eager, channels_last": Contender(torch_games.contender(experiment, config, channels_last=True)),
   }
 
 
 def alternate(contenders: dict[str, Contender], windows: int, seconds: float) -> dict[str, list[float]]:
   """Rounds per second of each contender in each window, in turn; each is warmed up first, and its window sized."""
   rounds = {}
-  for name, play in contenders.items():
-    play(20)
+  for name, (play, step) in contenders.items():
+    play(step)
     start = time.perf_counter()
-    play(20)
-    rounds[name] = max(20, round(20 * seconds / (time.perf_counter() - start) / 20) * 20)
+    play(step)
+    rounds[name] = max(1, round(seconds / (time.perf_counter() - start))) * step
   speeds: dict[str, list[float]] = {name: [] for name in contenders}
   for _ in range(windows):
-    for name, play in contenders.items():
+    for name, (play, _) in contenders.items():
       start = time.perf_counter()
       play(rounds[name])
       speeds[name].append(rounds[name] / (time.perf_counter() - start))
@@ -97,8 +122,19 @@ def table(name: str, speeds: dict[str, list[float]]) -> str:
   return "\n".join(lines)
 
 
-def _player(run: Callable, experiment: Experiment, chunk: int) -> Contender:
-  state = jax.jit(lambda key: train.init(experiment.game, key))(jax.random.key(0))
+def ring8() -> ConfigDict:
+  """The small game: dense networks of 3x128 on eight Gaussians, batch 64."""
+  config = vanilla.get_config("nonsaturating")
+  config.game.latent_dim = 16
+  config.nets.generator = {"name": "mlp_generator", "hidden": (128, 128, 128)}
+  config.nets.discriminator = {"name": "mlp_discriminator", "hidden": (128, 128, 128)}
+  config.data.name = "ring8"
+  return config
+
+
+def _player(run: Callable, experiment: Experiment, chunk: int, state: TrainState | None = None) -> Contender:
+  if state is None:
+    state = jax.jit(lambda key: train.init(experiment.game, key))(jax.random.key(0))
 
   def play(rounds: int) -> None:
     nonlocal state
@@ -106,10 +142,11 @@ def _player(run: Callable, experiment: Experiment, chunk: int) -> Contender:
       state, metrics = run(state, experiment.draw)
     jax.block_until_ready((state, metrics))
 
-  return play
+  return Contender(play, max(chunk, 20))
 
 
-CASES = {"dcgan32": dcgan.get_config}
+CASES = {"ring8": ring8, "dcgan32": dcgan.get_config}
+MEMBERS = 32
 
 if __name__ == "__main__":
   command.start(main)

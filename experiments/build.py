@@ -2,26 +2,26 @@
 
 import functools
 import inspect
+import math
+import numbers
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import linen as nn
-from jax.scipy.stats import norm
 from ml_collections import ConfigDict
 
+from experiments import measures
 from experiments.command import nearest
-from gan_jax import train
+from gan_jax import optim
 from gan_jax.data import idx, mnist, synthetic, tfds
 from gan_jax.data.dataset import Dataset
 from gan_jax.game import Game, Net, TrainState
 from gan_jax.games import fgan, gan, r3gan, wgan, wgan_gp
 from gan_jax.losses import adversarial, penalties
-from gan_jax.losses.divergences import DIVERGENCES, FDivergence, alpha, integrate_bound, weighted_jensen_shannon
-from gan_jax.metrics import mixture, modes
+from gan_jax.losses.divergences import DIVERGENCES, FDivergence, alpha, weighted_jensen_shannon
 from gan_jax.nets import dcgan, linear, mlp
 from gan_jax.nets.adapt import from_linen
 
@@ -44,10 +44,10 @@ class Experiment(NamedTuple):
 
 
 class Surroundings(NamedTuple):
-  """What a net has to fit: the shape of an x, the size of a latent, the type to compute in."""
+  """What a net has to fit: the shape of an x, the size of a latent (None in a game without), the type to compute in."""
 
   shape: tuple[int, ...]
-  latent_dim: int
+  latent_dim: int | None
   dtype: jnp.dtype
 
   @property
@@ -56,6 +56,8 @@ class Surroundings(NamedTuple):
 
   @property
   def example_z(self) -> jax.ShapeDtypeStruct:
+    if self.latent_dim is None:
+      raise ValueError("it maps latents, and this game has none: its make takes no latent_dim")
     return jax.ShapeDtypeStruct((1, self.latent_dim), jnp.float32)
 
 
@@ -71,12 +73,13 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
       that is, and all that are.
   """
   dataset = build_data(config.data) if dataset is None else dataset
-  surroundings = Surroundings(dataset.shape, config.game.get("latent_dim", 0), pick(DTYPES, config.dtype, "dtype"))
+  check_number("train.ema_decay", config.train.ema_decay, *DECAY)
+  surroundings = Surroundings(dataset.shape, _latent_dim(config.game), pick(DTYPES, config.dtype, "dtype"))
   nets = {role: _call(NETS, net, f"nets.{role}", surroundings) for role, net in config.nets.items()}
   game = build_game(config.game, nets, config.optimizer)._replace(ema_decay=config.train.ema_decay)
   draw = jax.tree_util.Partial(functools.partial(_draw, n=config.data.batch_size), dataset.draw)
-  measures = [pick(METRICS, name, "eval.metrics")(config, game, dataset) for name in config.eval.metrics]
-  return Experiment(game, dataset, draw, lambda state: {k: v for measure in measures for k, v in measure(state).items()})
+  chosen = [pick(METRICS, name, "eval.metrics")(config, game, dataset) for name in config.eval.metrics]
+  return Experiment(game, dataset, draw, lambda state: {k: v for measure in chosen for k, v in measure(state).items()})
 
 
 def build_game(config: ConfigDict, nets: Mapping[str, Net], optimizers: ConfigDict) -> Game:
@@ -107,12 +110,14 @@ def build_optimizer(config: ConfigDict, field: str, moves: int) -> optax.Gradien
   `config.schedule`, where there is one, multiplies the learning rate by a schedule of the round.
   """
   settings = ConfigDict({k: v for k, v in config.items() if k != "schedule"})
-  rate = settings.get("learning_rate")
-  if isinstance(rate, (int, float)) and rate <= 0:
-    raise ValueError(f"{field}.learning_rate is {rate}; it has to be above 0")
+  for name, (holds, wanted) in RANGES.items():
+    if name in settings:
+      check_number(f"{field}.{name}", settings[name], holds, wanted)
   if "schedule" not in config:
     return _call(OPTIMIZERS, settings, field)
-  shape = _call(SCHEDULES, config.schedule, f"{field}.schedule")
+  if "learning_rate" not in settings:
+    raise ValueError(f"{field}.schedule multiplies {field}.learning_rate, which the config does not give")
+  rate, shape = settings.learning_rate, _call(SCHEDULES, config.schedule, f"{field}.schedule")
   with settings.ignore_type():
     settings.learning_rate = lambda count: rate * shape(count // moves)
   return _call(OPTIMIZERS, settings, field)
@@ -147,10 +152,26 @@ def pick(table: Mapping[str, Any], given: str, field: str, others: Iterable[str]
 
 
 def at_least_one(field: str, *values: int) -> None:
-  """Raises ValueError if a count is below one."""
+  """Raises ValueError if a count is no integer, or below one."""
   for value in values:
+    if not isinstance(value, numbers.Integral):
+      raise ValueError(f"{field} is {value!r}; it has to be an integer")
     if value < 1:
       raise ValueError(f"{field} is {value}; it has to be at least 1")
+
+
+def check_number(field: str, value: Any, holds: Callable[[float], bool], wanted: str) -> None:
+  """Raises ValueError if a value is no number or not one that `holds`; arrays, which a sweep traces, are let pass."""
+  if isinstance(value, jax.Array):
+    return
+  if not (isinstance(value, numbers.Real) and holds(value)):
+    raise ValueError(f"{field} is {value!r}; it has to be {wanted}")
+
+
+def _latent_dim(config: ConfigDict) -> int | None:
+  """What the config says, or the default of the game's `make`, or None if that takes no latent_dim."""
+  parameter = inspect.signature(pick(GAMES, config.name, "game.name")).parameters.get("latent_dim")
+  return None if parameter is None else config.get("latent_dim", parameter.default)
 
 
 def _draw(draw: Callable[..., Any], key: jax.Array, *, n: int) -> Any:
@@ -174,7 +195,10 @@ def _same_names(field: str, given: Iterable[str], asked: Iterable[str], owner: s
 
 
 def _call(table: Mapping[str, Callable], config: ConfigDict, field: str, *first: Any) -> Any:
-  """Calls the function that `config.name` says with the other entries as arguments, after `first`."""
+  """Calls the function that `config.name` says with the other entries as arguments, after `first`.
+
+  A ValueError of its own need not know the field: that is put before its message.
+  """
   if "name" not in config:
     raise ValueError(f"{field}.name is missing.{nearest('', table)}")
   function = pick(table, config.name, f"{field}.name")
@@ -185,17 +209,19 @@ def _call(table: Mapping[str, Callable], config: ConfigDict, field: str, *first:
     return function(*first, **settings)
   except TypeError as error:
     raise ValueError(f"{field}: {config.name} cannot be made of {settings}: {error}") from error
+  except ValueError as error:
+    raise ValueError(f"{field}: {error}") from error
 
 
 def _mlp_generator(
   around: Surroundings, hidden: tuple[int, ...] = (256, 256), activation: str = "relu", batch_norm: bool = False
 ) -> Net:
   """Images end in tanh; points are not bounded."""
-  at_least_one("nets.ROLE.hidden", *hidden)
+  at_least_one("hidden", *hidden)
   module = mlp.Generator(
     shape=around.shape,
     hidden=hidden,
-    activation=pick(ACTIVATIONS, activation, "nets.ROLE.activation"),
+    activation=pick(ACTIVATIONS, activation, "activation"),
     batch_norm=batch_norm,
     output=jnp.tanh if len(around.shape) == 3 else None,
     dtype=around.dtype,
@@ -211,10 +237,13 @@ def _mlp_discriminator(
   fourier: int = 0,
   frequencies: tuple[float, float] = (0.5, 20.0),
 ) -> Net:
-  at_least_one("nets.ROLE.hidden", *hidden)
+  low, high = frequencies
+  check_number("frequencies[0]", low, lambda value: 0.0 < value, "above 0")
+  check_number("frequencies[1]", high, lambda value: low <= value, f"at least {low}")
+  at_least_one("hidden", *hidden)
   module = mlp.Discriminator(
     hidden=hidden,
-    activation=pick(ACTIVATIONS, activation, "nets.ROLE.activation"),
+    activation=pick(ACTIVATIONS, activation, "activation"),
     spectral_norm=spectral_norm,
     fourier=fourier,
     frequencies=frequencies,
@@ -241,14 +270,14 @@ def _line(around: Surroundings, start: float = 1.0) -> Net:
 
 def _dcgan_generator(around: Surroundings, width: int = 32) -> Net:
   resolution, channels = _square_image(around.shape, "dcgan_generator")
-  at_least_one("nets.ROLE.width", width)
+  at_least_one("width", width)
   module = dcgan.Generator(resolution=resolution, width=width, channels=channels, dtype=around.dtype)
   return from_linen(module, around.example_z)
 
 
 def _dcgan_discriminator(around: Surroundings, width: int = 32) -> Net:
   resolution, channels = _square_image(around.shape, "dcgan_discriminator")
-  at_least_one("nets.ROLE.width", width)
+  at_least_one("width", width)
   module = dcgan.Discriminator(resolution=resolution, width=width, channels=channels, dtype=around.dtype)
   return from_linen(module, around.example_x)
 
@@ -263,6 +292,7 @@ def _uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
   return jax.random.uniform(key, shape, minval=-1.0, maxval=1.0)
 
 
+@functools.cache  # so that what was found for a divergence is found again under it
 def _divergence(word: str, field: str) -> FDivergence:
   """A member of the family, or one with a parameter, NAME:NUMBER."""
   name, colon, parameter = word.partition(":")
@@ -276,78 +306,6 @@ def _divergence(word: str, field: str) -> FDivergence:
   return make(number)
 
 
-def _hold_then_decay(rounds: int, hold: float = 0.5, end: float = 0.01) -> optax.Schedule:
-  """1 for `hold` of the rounds, then exponentially down to `end`, where it stays."""
-  first = hold * rounds
-  decay = optax.exponential_decay(1.0, (1.0 - hold) * rounds, end, end_value=end)
-  return lambda step: decay(jnp.maximum(step - first, 0.0))
-
-
-def _geometric(start: float, end: float, rounds: int) -> optax.Schedule:
-  """From `start` to `end` by equal factors in `rounds` rounds, then `end`."""
-  return optax.exponential_decay(start, rounds, end / start, end_value=end)
-
-
-def _modes(config: ConfigDict, game: Game, dataset: Dataset) -> Callable[[TrainState], dict[str, jax.Array]]:
-  """`metrics.modes` on 2,500 samples: of the averaged generator, and as raw_... of the weights themselves."""
-  if not dataset.name.startswith(("ring8", "grid25")):
-    raise ValueError(f"eval.metrics lists 'modes', which {dataset.name} does not have; ring8 and grid25 do")
-  truth = dataset.draw.args[0]
-
-  def measure(state):
-    key = jax.random.key(config.seed)
-    both = {"": train.averaged(state), "raw_": (state.params, state.stats)}
-    found = {k: modes.evaluate(game.sample(*nets, key, 2_500), truth["means"], truth["scales"]) for k, nets in both.items()}
-    return {prefix + name: value for prefix, values in found.items() for name, value in values.items()}
-
-  return measure
-
-
-def _mixture_fit(config: ConfigDict, game: Game, dataset: Dataset) -> Callable[[TrainState], dict[str, jax.Array]]:
-  """How near a linear generator has come to the best Gaussian: mu, sigma and the bound, by quadrature, beside the best."""
-  if dataset.name != "mixture1d" or config.nets.generator.name != "affine" or config.game.name != "fgan":
-    raise ValueError("eval.metrics lists 'mixture_fit', which is for an fgan with an affine generator on mixture1d")
-  divergence = _divergence(config.game.divergence, "game.divergence")
-  truth = {k: np.asarray(v, np.float64).ravel() for k, v in dataset.draw.args[0].items()}
-  settings = {k: config.game[k] for k in ("data_first", "parametrisation") if k in config.game}
-  best = _best_gaussian(config.game.divergence, settings.get("data_first", True), *(tuple(truth[k]) for k in sorted(truth)))
-  x, log_p = mixture.grid(**truth)
-  x, log_p = jnp.asarray(x, jnp.float32), jnp.asarray(log_p, jnp.float32)
-
-  def measure(state):
-    generator = state.params["generator"]
-    mu, sigma = generator["mu"][0], jnp.exp(generator["log_sigma"][0])
-    scores, _ = game.nets["discriminator"].apply(
-      state.params["discriminator"], state.stats["discriminator"], x[:, None], train=False
-    )
-    log_q = norm.logpdf(x, mu, sigma)
-    bound = integrate_bound(divergence, scores, log_p, log_q, x, **settings)
-    return {"mu": mu, "sigma": sigma, "bound": bound} | {k: jnp.asarray(v, jnp.float32) for k, v in best.items()}
-
-  return measure
-
-
-def _numbers(config: ConfigDict, game: Game, dataset: Dataset) -> Callable[[TrainState], dict[str, jax.Array]]:
-  """The parameters themselves, of networks that are single numbers, and the radius: how far from 0 they all are."""
-
-  def measure(state):
-    named = {name: value for params in state.params.values() for name, value in params.items()}
-    numbers = {name: value for name, value in named.items() if jnp.ndim(value) == 0 and not isinstance(value, dict)}
-    return numbers | {"radius": jnp.sqrt(sum(jnp.square(value) for value in numbers.values()))}
-
-  return measure
-
-
-@functools.cache  # a search, done once for all members of a sweep, and outside of their trace
-def _best_gaussian(divergence: str, data_first: bool, means, scales, weights) -> dict[str, float]:
-  def f(u):
-    with jax.enable_x64(True):
-      return np.asarray(_divergence(divergence, "game.divergence").f(jnp.asarray(u, jnp.float64)))
-
-  truth = {"means": np.array(means), "scales": np.array(scales), "weights": np.array(weights)}
-  return mixture.best_gaussian(f, **truth, data_first=data_first)
-
-
 GAMES = {
   "gan": gan.make,
   "fgan": fgan.make,
@@ -355,9 +313,23 @@ GAMES = {
   "wgan_gp": wgan_gp.make,
   "r3gan": r3gan.make,
 }
+DECAY = (lambda value: 0.0 <= value < 1.0, "at least 0 and below 1")
+RANGES = {  # of settings that several optimizers share
+  "learning_rate": (lambda value: 0.0 < value < math.inf, "finite and above 0"),
+  "b1": DECAY,
+  "b2": DECAY,
+}
 PARAMETRISED = {"alpha": alpha, "weighted_jensen_shannon": weighted_jensen_shannon}
-SCHEDULES = {"constant": optax.constant_schedule, "hold_then_decay": _hold_then_decay, "geometric": _geometric}
-METRICS = {"modes": _modes, "mixture_fit": _mixture_fit, "numbers": _numbers}
+SCHEDULES = {
+  "constant": optax.constant_schedule,
+  "hold_then_decay": optim.hold_then_decay,
+  "geometric": optim.geometric,
+}
+METRICS = {
+  "modes": measures.modes,
+  "mixture_fit": functools.partial(measures.mixture_fit, functools.partial(_divergence, field="game.divergence")),
+  "numbers": measures.numbers,
+}
 LOSSES = {
   "minimax": adversarial.minimax,
   "non_saturating": adversarial.non_saturating,

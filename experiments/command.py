@@ -3,6 +3,7 @@
 import difflib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -44,7 +45,7 @@ def load_config(given: str) -> ConfigDict:
   """Returns what `get_config` of an experiment says; `given` is FILE.py or FILE.py:VARIANT.
 
   Raises:
-    ValueError: if there is no such file, it is no experiment, or it has no such variant.
+    ValueError: if there is no such file, it is no experiment (it is not executed then), or it has no such variant.
   """
   name, colon, variant = given.partition(":")
   path = Path(name)
@@ -54,10 +55,10 @@ def load_config(given: str) -> ConfigDict:
   spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
   if spec is None:
     raise ValueError(f"{path} is not a Python file")
+  if not _has_get_config(path):
+    raise ValueError(f"{path} is no experiment: it has no get_config. Experiments are files such as experiments/fgan_kl.py")
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  if not hasattr(module, "get_config"):
-    raise ValueError(f"{path} is no experiment: it has no get_config. Experiments are files such as experiments/fgan_kl.py")
   if colon and not inspect.signature(module.get_config).parameters:
     raise ValueError(f"{path} has no variants, so ':{variant}' cannot be chosen; leave it out")
   return module.get_config(variant) if colon else module.get_config()
@@ -65,7 +66,7 @@ def load_config(given: str) -> ConfigDict:
 
 def experiments_in(folder: Path) -> list[Path]:
   """The files in a folder that describe an experiment."""
-  return [file for file in sorted(folder.glob("*.py")) if "\ndef get_config(" in file.read_text() and file.stem != "base"]
+  return [file for file in sorted(folder.glob("*.py")) if _has_get_config(file) and file.stem != "base"]
 
 
 def name_of(path: str) -> str:
@@ -90,16 +91,32 @@ def nearest(given: str, accepted: Iterable[str]) -> str:
   return f"{guess} Accepted: {', '.join(accepted) or 'none'}."
 
 
+def _has_get_config(path: Path) -> bool:
+  return "\ndef get_config(" in "\n" + path.read_text()
+
+
+def _flags_of(arguments: list[str]) -> list[tuple[str, str]]:
+  """(name, value) of every flag, given as --name=value or as --name value; "" where there is no value."""
+  flag = lambda argument: re.match(r"--?[a-zA-Z]", argument)  # and not a negative number
+  following = [*arguments[1:], ""]
+  pairs = []
+  for argument, after in zip(arguments, following, strict=True):
+    name, equals, value = argument.lstrip("-").partition("=")
+    if flag(argument):
+      pairs.append((name, value if equals or flag(after) else after))
+  return pairs
+
+
 def _check_config_flags(arguments: list[str]) -> None:
   """Refuses a config that cannot be loaded and settings that it does not have, where the flags library would be terse."""
   if "config" not in flags.FLAGS:
     return
-  parts = [argument.lstrip("-").partition("=") for argument in arguments if argument.startswith("-")]
-  files = [value for name, _, value in parts if name == "config"]
+  given = _flags_of(arguments)
+  files = [value for name, value in given if name == "config"]
   if not files:
     raise ValueError("which experiment? For example --config=experiments/fgan_kl.py")
   settings = flatten(load_config(files[-1]))
-  for name, _, value in parts:
+  for name, value in given:
     field = name.removeprefix("config.")
     if field == name:
       continue

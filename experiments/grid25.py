@@ -4,7 +4,7 @@
     python -m experiments.sweep --config=experiments/grid25.py --seeds=8
 
 A discriminator that sharpens too early loses modes, and one too blunt loses quality. So all that it is shown carries noise
-that falls from 1 to 0.02, its penalties fall with the noise's variance, and its Fourier features appear as the noise that
+that falls from 1 to about the width of a mode, its penalties fall with the noise's variance, and its Fourier features appear as the noise that
 hides them goes. Relativistic pairing with R1 and R2, Huang et al. 2024.
 """
 
@@ -13,14 +13,14 @@ from ml_collections import ConfigDict
 from experiments import base
 
 
-def get_config(rounds: int = 16_000) -> ConfigDict:
+def get_config(rounds: int = 16_000, noise: float = 0.02) -> ConfigDict:
   config = base.get_config()
   anneal = int(0.88 * rounds)
   config.game = {
     "name": "r3gan",
     "latent_dim": 2,
-    "gamma": {"name": "geometric", "start": 3.0, "end": 3.0 * 0.02**2, "rounds": anneal},
-    "instance_noise": {"name": "geometric", "start": 1.0, "end": 0.02, "rounds": anneal},
+    "gamma": {"name": "geometric", "start": 3.0, "end": 3.0 * noise**2, "rounds": anneal},
+    "instance_noise": {"name": "geometric", "start": 1.0, "end": noise, "rounds": anneal},
     "noise_aware": True,
   }
   config.nets.generator = {"name": "mlp_generator", "hidden": (128, 128)}

@@ -10,7 +10,7 @@ from experiments import grid25
 
 
 def get_config() -> ConfigDict:
-  config = grid25.get_config(rounds=6_000)
+  config = grid25.get_config(rounds=24_000, noise=0.01)
   config.data.name = "ring8"
   config.data.batch_size = 64
   return config

@@ -9,6 +9,7 @@ import importlib.metadata
 import json
 import platform
 import signal
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,7 +29,8 @@ from gan_jax.game import TrainState
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="an experiment, experiments/NAME.py[:VARIANT]")
 WORKDIR = flags.DEFINE_string("workdir", None, "where it is kept; runs/NAME[_VARIANT], or runs/sweep_... of a sweep, if not given")
-LENGTH = ("train.rounds", "log", "eval", "checkpoint")  # what a run may change when it goes on: not the game's course
+# The settings, and sections of settings, that a run may change when it goes on: not the game's course.
+LENGTH = {"train.rounds", "train.chunk", "log", "eval", "checkpoint"}
 
 
 def main() -> None:
@@ -40,8 +42,11 @@ def main() -> None:
 def run(config: ConfigDict, workdir: Path, name: str) -> TrainState:
   """Trains, or goes on training, until `config.train.rounds`; returns the last state.
 
+  A run that has been there already is left as it is.
+
   Raises:
-    ValueError: if the config is wrong, or the workdir holds another experiment's run; nothing is touched then.
+    ValueError: if the config is wrong, or the workdir holds another experiment's run, a longer one or a damaged one;
+      nothing is touched then.
     FloatingPointError: if a metric stops being finite; what was saved before stays.
   """
   _check_schedule(config)
@@ -54,11 +59,14 @@ def run(config: ConfigDict, workdir: Path, name: str) -> TrainState:
   with checkpoint.open_folder(workdir / "checkpoints") as checkpoints:
     state = checkpoint.restore(checkpoints, fresh)
     _describe(experiment, config, workdir, name, fresh, state)
-    (workdir / "config.json").write_text(_json(config))
-    (workdir / "environment.json").write_text(json.dumps(_environment(), indent=2))
     if state is None:
       state = jax.jit(lambda key: train.init(experiment.game, key))(key)
-    state = _play(experiment, config, workdir, state, checkpoints)
+    if int(state.step) < config.train.rounds:
+      rows = report.read_metrics(workdir / "metrics.jsonl", until=int(state.step))
+      report.write_text(workdir / "config.json", _json(config))
+      report.write_text(workdir / "environment.json", json.dumps(_environment(), indent=2))
+      report.write_metrics(workdir / "metrics.jsonl", rows)
+      state = _play(experiment, config, workdir, state, checkpoints)
   report.save_page(workdir, name)
   print(f"done: {workdir}/report.html")
   return state
@@ -66,8 +74,6 @@ def run(config: ConfigDict, workdir: Path, name: str) -> TrainState:
 
 def _play(experiment: Experiment, config: ConfigDict, workdir: Path, state: TrainState, checkpoints: Any) -> TrainState:
   """The rounds that are left, a chunk at a time, with what has to be written between chunks."""
-  rows = report.read_metrics(workdir / "metrics.jsonl", until=int(state.step))
-  report.write_metrics(workdir / "metrics.jsonl", rows)
   draw_samples, evaluate = _sampler(experiment, config), jax.jit(experiment.evaluate)
   compiled: dict[int, Callable] = {}
   rounds, step = config.train.rounds, int(state.step)
@@ -172,24 +178,33 @@ def _check_schedule(config: ConfigDict) -> None:
 
 
 def _check_workdir(workdir: Path, config: ConfigDict) -> None:
-  """Raises ValueError if the workdir holds a run whose config differs in more than how long and how often."""
+  """Raises ValueError if the workdir holds a run that cannot go on, or whose config differs in more than `LENGTH`."""
   if workdir.exists() and not workdir.is_dir():
     raise ValueError(f"the workdir {workdir} is a file; choose another with --workdir")
-  path = workdir / "config.json"
-  if not path.exists():
+  there = report.read_config(workdir)
+  played = max((int(p.name) for p in workdir.glob("checkpoints/*") if p.name.isdecimal()), default=0)
+  if there is None and played:
+    raise ValueError(f"{workdir} has checkpoints but no config.json; put it back, or choose another --workdir")
+  if there is None:
     return
-  old, new = command.flatten(json.loads(path.read_text())), command.flatten(json.loads(_json(config)))
-  differ = [k for k in sorted(old | new) if old.get(k) != new.get(k) and not k.startswith(LENGTH)]
+  old, new = command.flatten(there), command.flatten(json.loads(_json(config)))
+  differ = [k for k in sorted(old | new) if old.get(k) != new.get(k) and not {k, k.partition(".")[0]} & LENGTH]
   if differ:
     shown = "; ".join(f"{k} is {old.get(k)!r} there and {new.get(k)!r} here" for k in differ)
     raise ValueError(f"{workdir} holds a run with another config: {shown}. Choose another --workdir, or remove that one")
+  if played > config.train.rounds:
+    raise ValueError(
+      f"train.rounds is {config.train.rounds:,}, but the run in {workdir} has played {played:,} rounds already; "
+      "ask for at least as many, or choose another --workdir"
+    )
 
 
 def _describe(experiment, config, workdir, name, fresh, restored) -> None:
   """Prints what is about to be done."""
   data, game = experiment.dataset, config.game
-  settings = ", ".join(f"{k} {v}" for k, v in game.items() if k != "name")
-  print(f"{name}: game {game.name} ({settings})")
+  settings = ", ".join(f"{k}\xa0{v}" for k, v in command.flatten(game).items() if k != "name")  # no line ends at \xa0
+  line = textwrap.fill(f"{name}: game {game.name} ({settings})", 100, subsequent_indent=" " * 4, break_on_hyphens=False)
+  print(line.replace("\xa0", " "))
   for role, params in fresh.params.items():
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
     print(f"  {role:<14} {config.nets[role].name}, {count:,} parameters")
@@ -197,8 +212,10 @@ def _describe(experiment, config, workdir, name, fresh, restored) -> None:
   print(f"  {'data':<14} {data.name}, {size} of shape {list(data.shape)}, batch {config.data.batch_size}")
   devices = jax.devices()
   print(f"  {'devices':<14} {len(devices)} x {devices[0].device_kind}, {config.dtype}")
-  start = f"continuing after round {int(restored.step):,}" if restored is not None else "a new run"
-  print(f"  {'workdir':<14} {workdir}: {start}, up to round {config.train.rounds:,}", flush=True)
+  step, rounds = None if restored is None else int(restored.step), config.train.rounds
+  plan = "a new run" if step is None else f"continuing after round {step:,}"
+  plan = f"finished, all {rounds:,} rounds have been played" if step == rounds else f"{plan}, up to round {rounds:,}"
+  print(f"  {'workdir':<14} {workdir}: {plan}", flush=True)
 
 
 def _environment() -> dict[str, Any]:
@@ -208,9 +225,16 @@ def _environment() -> dict[str, Any]:
     "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
     "python": platform.python_version(),
     "platform": platform.platform(),
-    "packages": {package: importlib.metadata.version(package) for package in packages},
+    "packages": {package: _version(package) for package in packages},
     "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in devices],
   }
+
+
+def _version(package: str) -> str:
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:  # gan_jax itself, run from a checkout
+    return "not installed"
 
 
 def _json(config: ConfigDict) -> str:

@@ -1,6 +1,5 @@
 """Draws from a trained run: `python -m experiments.sample --workdir=runs/fgan_kl --n=64 --out=grid.png [--seed=0]`."""
 
-import json
 from pathlib import Path
 
 import jax
@@ -36,14 +35,15 @@ def load(workdir: Path) -> tuple[Experiment, TrainState]:
   """Returns the experiment that a workdir holds, and its newest state.
 
   Raises:
-    ValueError: if there is no run, or it has not saved a checkpoint yet.
+    ValueError: if there is no run, it is damaged, or it has not saved a checkpoint yet.
   """
-  path = workdir / "config.json"
-  if not path.exists():
+  config = report.read_config(workdir)
+  if config is None:
+    path = workdir / "config.json"
     raise ValueError(f"{workdir} holds no run (there is no {path}); train one with experiments.run --workdir={workdir}")
-  experiment = build(ConfigDict(json.loads(path.read_text())))
+  experiment = build(ConfigDict(config))
   like = jax.eval_shape(lambda key: train.init(experiment.game, key), jax.random.key(0))
-  with checkpoint.open_folder(workdir / "checkpoints") as checkpoints:
+  with checkpoint.open_folder(workdir / "checkpoints", create=False) as checkpoints:
     state = checkpoint.restore(checkpoints, like)
   if state is None:
     raise ValueError(f"the run in {workdir} has no checkpoint yet; let it train further with experiments.run")

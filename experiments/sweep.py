@@ -22,7 +22,8 @@ from ml_collections import ConfigDict, config_flags
 from tqdm import tqdm
 
 from experiments import command
-from experiments.build import Experiment, at_least_one, build
+from experiments.build import at_least_one, build
+from experiments.members import over_members
 from experiments.run import CONFIG, WORKDIR
 from gan_jax import train
 from gan_jax.data.dataset import Dataset
@@ -44,13 +45,14 @@ def sweep(config: ConfigDict, grid: dict[str, list[float]], seeds: int, workdir:
   """Plays all members to `config.train.rounds`; returns a row for each: its settings, its seed, its last metrics.
 
   Raises:
-    ValueError: if the config or a setting of the grid is wrong; nothing is written then.
+    ValueError: if the config or a setting of the grid is wrong, or the workdir holds something else; nothing is written
+      then.
   """
+  described = {"grid": grid, "seeds": seeds} | config.to_dict()
+  _check_workdir(workdir, described)
   settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
   experiments = [build(with_values(config, setting)) for setting in settings[:1]]
   dataset = experiments[0].dataset
-  if any(field.startswith("data.") for field in grid):
-    raise ValueError("--grid names a setting of the data, which all members share; run a sweep for each")
   for setting in settings[1:]:
     build(with_values(config, setting), dataset)
   members = [setting | {"seed": config.seed + seed} for setting in settings for seed in range(seeds)]
@@ -62,7 +64,7 @@ def sweep(config: ConfigDict, grid: dict[str, list[float]], seeds: int, workdir:
   last = {k: v[:, -1] for k, v in history.items() if k != "step"} | evaluate(config, dataset, state, values, spread)
   rows = [member | {k: float(v[i]) for k, v in last.items()} for i, member in enumerate(members)]
   workdir.mkdir(parents=True, exist_ok=True)
-  (workdir / "config.json").write_text(json.dumps({"grid": grid, "seeds": seeds} | config.to_dict(), indent=2))
+  (workdir / "config.json").write_text(json.dumps(described, indent=2))
   write_csv(workdir / "members.csv", rows)
   summary = summarise(rows, settings, list(last))
   write_csv(workdir / "sweep.csv", summary)
@@ -111,26 +113,6 @@ def evaluate(config, dataset, state, values, spread) -> dict[str, np.ndarray]:
   return jax.tree.map(np.asarray, jax.jit(spread(measure))(state, values, None))
 
 
-def over_members(experiment: Experiment) -> Callable[[Callable], Callable]:
-  """How a function of one member becomes one of all: `vmap`, or one after the other.
-
-  Under `vmap` weights that differ between members make a convolution a grouped one, which a CPU computes far slower.
-  """
-  batch = jax.eval_shape(experiment.draw, jax.random.key(0))
-  state = jax.eval_shape(lambda key: train.init(experiment.game, key), jax.random.key(0))
-  batches = jax.tree.map(lambda b: jax.ShapeDtypeStruct((experiment.game.draws, *b.shape), b.dtype), batch)
-  convolves = "conv_general_dilated" in str(jax.make_jaxpr(train.make_step(experiment.game))(state, batches))
-  return in_turn if convolves and jax.default_backend() == "cpu" else at_once
-
-
-def at_once(function: Callable) -> Callable:
-  return jax.vmap(function, (0, 0, None))
-
-
-def in_turn(function: Callable) -> Callable:
-  return lambda a, b, shared: jax.lax.map(lambda each: function(*each, shared), (a, b))
-
-
 def with_values(config: ConfigDict, values: dict[str, Any]) -> ConfigDict:
   """The config with some numbers replaced, by other numbers or by traced ones."""
   config = config.copy_and_resolve_references()
@@ -149,14 +131,16 @@ def parse_grid(texts: list[str], config: ConfigDict) -> dict[str, list[float]]:
   """["game.penalty_weight=0.1,1"] -> {"game.penalty_weight": [0.1, 1.0]}.
 
   Raises:
-    ValueError: if a field is not there or is no number that may be traced, or a value is not a number.
+    ValueError: if a field is not there, is the data's or no number that may be traced, or a value is not a number.
   """
   flat, grid = command.flatten(config), {}
-  swept = [field for field, value in flat.items() if isinstance(value, float)]
+  swept = [field for field, value in flat.items() if isinstance(value, float) and not field.startswith("data.")]
   for text in texts:
     field, _, values = text.partition("=")
     if field not in flat:
       raise ValueError(f"--grid names {field!r}, which is no setting.{command.nearest(field, swept)}")
+    if field.startswith("data.") and isinstance(flat[field], float):
+      raise ValueError(f"--grid names {field}, a setting of the data, which all members share; run a sweep for each")
     if field not in swept:
       raise ValueError(
         f"--grid names {field}, which cannot differ within one program: it is no real number.{command.nearest(field, swept)}"
@@ -189,6 +173,7 @@ def table(summary: list[dict]) -> str:
 
 
 def write_csv(path: Path, rows: list[dict]) -> None:
+  """Writes rows that have the same keys, with a line of these keys above them."""
   with path.open("w", newline="") as file:
     writer = csv.DictWriter(file, list(rows[0]))
     writer.writeheader()
@@ -211,6 +196,20 @@ def save_plot(path: Path, history: dict[str, np.ndarray], settings: list[dict], 
     if len(settings) > 1:
       axes.legend()
   figure.savefig(path, dpi=100)
+
+
+def _check_workdir(workdir: Path, described: dict[str, Any]) -> None:
+  """Raises ValueError if the workdir holds a run, or a sweep that is described in other words."""
+  path = workdir / "config.json"
+  if workdir.exists() and not workdir.is_dir():
+    raise ValueError(f"the workdir {workdir} is a file; choose another with --workdir")
+  if not path.exists():
+    return
+  old, new = (command.flatten(json.loads(text)) for text in (path.read_text(), json.dumps(described)))
+  differ = sorted(field for field in old | new if old.get(field) != new.get(field))
+  if differ:
+    shown = "; ".join(f"{field} is {old.get(field)!r} there and {new.get(field)!r} here" for field in differ)
+    raise ValueError(f"{workdir} holds another sweep, or a run: {shown}. Choose another --workdir, or remove that one")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,12 @@ import orbax.checkpoint as ocp
 from gan_jax.game import TrainState
 
 
-def open_folder(folder: str | Path, keep: int = 2) -> ocp.CheckpointManager:
-  """Opens a folder of checkpoints, one per saved round; the newest `keep` stay. It is made if it is not there."""
-  options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+def open_folder(folder: str | Path, keep: int = 2, create: bool = True) -> ocp.CheckpointManager:
+  """Opens a folder of checkpoints, one per saved round; the newest `keep` stay.
+
+  It is made if it is not there, unless `create` is False: then it counts as empty.
+  """
+  options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=create)
   return ocp.CheckpointManager(Path(folder).absolute(), options=options)
 
 
@@ -28,7 +31,8 @@ def restore(checkpoints: ocp.CheckpointManager, like: TrainState) -> TrainState 
 
   Args:
     checkpoints: the folder.
-    like: a state of the same game, arrays or `jax.ShapeDtypeStruct`s: says the structure and where each array goes.
+    like: a state of the same game, arrays or `jax.ShapeDtypeStruct`s: says the structure, and by shardings where each
+      array goes; what has none goes to the first device, wherever it was saved from.
 
   Raises:
     ValueError: if the newest checkpoint cannot be read, or is another game's.
@@ -36,23 +40,31 @@ def restore(checkpoints: ocp.CheckpointManager, like: TrainState) -> TrainState 
   step = checkpoints.latest_step()
   if step is None:
     return None
-  plain = jax.eval_shape(_plain, like)
+  here = jax.sharding.SingleDeviceSharding(jax.devices()[0])  # without it orbax looks for where it was saved from
+
+  def target(leaf: Any, plain: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(plain.shape, plain.dtype, sharding=getattr(leaf, "sharding", None) or here)
+
+  plain = jax.tree.map(target, _fields(like), jax.eval_shape(_plain, like))
   try:
     arrays = checkpoints.restore(step, args=ocp.args.StandardRestore(plain))
   except Exception as error:  # orbax raises whatever its storage layers do: the cause goes into the message
     folder = Path(checkpoints.directory) / str(step)
     reason = str(error).strip().split("\n")[0]
     raise ValueError(
-      f"the checkpoint {folder} cannot be read ({type(error).__name__}: {reason}); "
-      "remove that folder to go on from the one before it"
+      f"the checkpoint {folder} cannot be read ({type(error).__name__}: {reason}). With that folder moved away, "
+      "the run goes on from the one before it, or from the start if there is none"
     ) from error
   return jax.tree.map(lambda a, b: jax.random.wrap_key_data(a) if _is_key(b) else a, TrainState(**arrays), like)
 
 
 def _plain(state: TrainState) -> dict[str, Any]:
   """The state as a dictionary of ordinary arrays, random keys as their bits."""
-  fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
-  return jax.tree.map(lambda a: jax.random.key_data(a) if _is_key(a) else a, fields)
+  return jax.tree.map(lambda a: jax.random.key_data(a) if _is_key(a) else a, _fields(state))
+
+
+def _fields(state: TrainState) -> dict[str, Any]:
+  return {name: getattr(state, name) for name in state.__dataclass_fields__}
 
 
 def _is_key(leaf: Any) -> bool:

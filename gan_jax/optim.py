@@ -1,4 +1,4 @@
-"""Optimisers for games that optax does not have. Its own optimistic ones serve as they are."""
+"""Optimisers and schedules for games that optax does not have. Its own optimistic ones serve as they are."""
 
 from typing import Any, NamedTuple
 
@@ -37,3 +37,15 @@ def extra_gradient(tx: optax.GradientTransformation) -> optax.GradientTransforma
     return back, ExtraGradientState(~state.ahead, updates, inner)
 
   return optax.GradientTransformation(init, update)
+
+
+def hold_then_decay(rounds: int, hold: float = 0.5, end: float = 0.01) -> optax.Schedule:
+  """1 for the share `hold` of `rounds`, then exponentially down to `end`, where it stays."""
+  first = hold * rounds
+  decay = optax.exponential_decay(1.0, (1.0 - hold) * rounds, end, end_value=end)
+  return lambda step: decay(jnp.maximum(step - first, 0.0))
+
+
+def geometric(start: float, end: float, rounds: int) -> optax.Schedule:
+  """From `start` to `end` by equal factors in `rounds` rounds, then `end`."""
+  return optax.exponential_decay(start, rounds, end / start, end_value=end)

@@ -1,14 +1,42 @@
-"""What a run leaves for people to look at: the metrics file, sample pictures, the loss plot and one web page."""
+"""What a run leaves to be read: its config, the metrics file, sample pictures, the loss plot and one web page."""
 
 import html
 import json
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
+
+
+def write_text(path: Path, text: str) -> None:
+  """Replaces a file at once, so that an interruption leaves the old or the new one; the same text leaves it alone."""
+  if path.exists() and path.read_bytes() == text.encode():
+    return
+  temporary = path.with_name(f"{path.name}.partial")
+  temporary.write_bytes(text.encode())
+  temporary.replace(path)
+
+
+def read_config(workdir: Path) -> dict[str, Any] | None:
+  """The config of the run in a workdir, or None where there is none.
+
+  Raises:
+    ValueError: if config.json is damaged.
+  """
+  path = workdir / "config.json"
+  if not path.exists():
+    return None
+  try:
+    config = json.loads(path.read_bytes())
+  except ValueError as error:
+    raise ValueError(f"{path} is damaged ({error}); put it right, or choose another --workdir") from error
+  if not isinstance(config, dict):
+    raise ValueError(f"{path} is damaged (it is no JSON object); put it right, or choose another --workdir")
+  return config
 
 
 def append_metrics(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
@@ -18,23 +46,32 @@ def append_metrics(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
 
 
 def read_metrics(path: Path, until: int | None = None) -> list[dict[str, float]]:
-  """The rows of a metrics file up to and including round `until`; a last line cut off by an interruption is left out."""
+  """The rows of a metrics file up to and including round `until`; a last line cut off by an interruption is left out.
+
+  Raises:
+    ValueError: if another line is not a row; the message names it.
+  """
   rows = []
-  for line in path.read_text().splitlines() if path.exists() else []:
+  lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+  for number, line in enumerate(lines, 1):
     try:
       row = json.loads(line)
     except json.JSONDecodeError:
-      break
+      if number == len(lines):
+        break
+      row = None
+    if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+      raise ValueError(
+        f"{path}, line {number} is damaged: {line[:60]!r} is no JSON object with a step; mend or remove it"
+      )
     if until is None or row["step"] <= until:
       rows.append(row)
   return rows
 
 
 def write_metrics(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
-  """Replaces the metrics file at once, so that an interruption leaves the old one or the new one."""
-  temporary = path.with_suffix(".partial")
-  temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-  temporary.replace(path)
+  """Replaces the rows of the metrics file."""
+  write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.ndarray:
@@ -106,18 +143,20 @@ def save_plot(path: Path, rows: list[Mapping[str, float]]) -> None:
 
 def save_page(workdir: Path, title: str) -> None:
   """Writes report.html: the newest pictures, the loss plot, the last metrics and the config of a run, on one page."""
-  pictures = sorted((workdir / "samples").glob("*.png"))
+  pictures = [p for p in (workdir / "samples").glob("*.png") if p.stem.isdecimal()]  # people keep others there too
+  pictures.sort(key=lambda p: int(p.stem))
   last = (read_metrics(workdir / "metrics.jsonl") or [{}])[-1]
   shown = [pictures[i] for i in sorted({0, len(pictures) // 3, 2 * len(pictures) // 3, len(pictures) - 1})] if pictures else []
   figures = "".join(f'<figure><img src="samples/{p.name}"><figcaption>round {int(p.stem):,}</figcaption></figure>' for p in shown)
   numbers = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:.6g}</td></tr>" for k, v in last.items())
   config = html.escape((workdir / "config.json").read_text())
-  (workdir / "report.html").write_text(
+  write_text(
+    workdir / "report.html",
     f"""<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>
 <style>body{{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 1em}}figure{{display:inline-block;margin:.5em}}
 figure img{{max-width:30em}}td{{padding:.1em 1em .1em 0}}figcaption{{text-align:center;color:#555}}</style>
 <h1>{html.escape(title)}</h1><h2>Samples</h2>{figures}
 <h2>Metrics</h2><img src="metrics.png"><table>{numbers}</table>
 <details><summary>config.json</summary><pre>{config}</pre></details>
-"""
+""",
   )

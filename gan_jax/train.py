@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from gan_jax.game import Batch, Game, Move, TrainState
+from gan_jax.game import Batch, Game, Move, Player, TrainState
 
 Metrics = dict[str, jax.Array]  # "player/name" -> scalar
 _BEFORE_THE_FIRST_ROUND = 2**32 - 1  # folded into the key where a round folds its number
@@ -56,6 +56,9 @@ def play(
   """One move: every one of `players` takes one optimiser step on its own loss, all from the same old state.
 
   Only the parameters and statistics of owned nets, the movers' optimiser states and the game's memory change.
+
+  Raises:
+    ValueError: if a player's loss or projection hands back entries of nets that the player does not own.
   """
   params, stats, opt = dict(state.params), dict(state.stats), dict(state.opt)
   memory, metrics = state.memory, {}
@@ -70,7 +73,10 @@ def play(
     (value, aux), gradient = jax.value_and_grad(objective, has_aux=True)(owned)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counters with floats
       updates, opt[name] = player.tx.update(gradient, state.opt[name], owned)
-    params |= player.project(optax.apply_updates(owned, updates))
+    projected = player.project(optax.apply_updates(owned, updates))
+    _check_owned(name, player, "parameters", projected)
+    _check_owned(name, player, "statistics", aux.stats)
+    params |= projected
     stats |= aux.stats
     memory = memory if aux.memory is None else aux.memory
     metrics |= {f"{name}/{k}": v for k, v in {"loss": value, **aux.metrics}.items()}
@@ -194,8 +200,7 @@ def _check_loss(game: Game, name: str, state: TrainState, batch: Batch) -> None:
   except (TypeError, ValueError, AssertionError, KeyError) as error:
     raise ValueError(f"the loss of player '{name}' cannot take a batch of shapes {shapes}: {error}") from error
   _refuse(value.shape, f"the loss of player '{name}' has shape {value.shape}; it has to be a scalar")
-  foreign = sorted(set(aux.stats) - set(player.owns))
-  _refuse(foreign, f"player '{name}' hands back statistics of {foreign}, which it does not own: {list(player.owns)}")
+  _check_owned(name, player, "statistics", aux.stats)
   vectors = {k: v.shape for k, v in aux.metrics.items() if v.shape}
   _refuse(vectors, f"metrics of player '{name}' are not scalars: {vectors}")
   written = {"stats": dict(aux.stats)} | ({} if aux.memory is None else {"memory": aux.memory})
@@ -209,7 +214,12 @@ def _check_loss(game: Game, name: str, state: TrainState, batch: Batch) -> None:
       _refuse(theirs, f"'{name}' and {theirs} move at once, yet each of them writes the memory")
 
 
-def _writes_memory(player, state: TrainState, batch: Batch) -> bool:
+def _check_owned(name: str, player: Player, what: str, written: Mapping[str, Any]) -> None:
+  foreign = sorted(set(written) - set(player.owns))
+  _refuse(foreign, f"player '{name}' hands back {what} of {foreign}, which it does not own: {list(player.owns)}")
+
+
+def _writes_memory(player: Player, state: TrainState, batch: Batch) -> bool:
   _, aux = jax.eval_shape(lambda s, b: player.loss(s.params, s, b, s.key), state, dict(batch))
   return aux.memory is not None
 

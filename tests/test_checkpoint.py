@@ -1,5 +1,7 @@
 """A state written down is the state read back, whatever its leaves; a broken one is named."""
 
+import re
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -53,5 +55,39 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     if file.is_file() and file.stat().st_size > 100:
       file.write_bytes(file.read_bytes()[:50])
   with checkpoint.open_folder(tmp_path / "c") as checkpoints:
-    with pytest.raises(ValueError, match=r"c/1 cannot be read .*remove that folder"):
+    with pytest.raises(ValueError, match=r"c/1 cannot be read \(.+\)\. With that folder moved away, .* the one before"):
       checkpoint.restore(checkpoints, played(1)[1])
+
+
+def test_a_state_saved_on_another_device_is_read(tmp_path):
+  """The file names the devices that it was saved from; what counts is where `like` wants it, or else what is here."""
+  _, state = played(1)
+  with checkpoint.open_folder(tmp_path / "c") as checkpoints:
+    checkpoint.save(checkpoints, state)
+  (sharding,) = (tmp_path / "c").rglob("_sharding")
+  elsewhere = re.sub(r'(device_str\\": \\")[^\\]+', r"\1NEURON_7", sharding.read_text())
+  assert "NEURON_7" in elsewhere
+  sharding.write_text(elsewhere)
+  shapes = jax.eval_shape(lambda: state)
+  with checkpoint.open_folder(tmp_path / "c") as checkpoints:
+    for like in (shapes, state):
+      restored = checkpoint.restore(checkpoints, like)
+      chex.assert_trees_all_equal(bits(restored), bits(state))
+      assert all(leaf.devices() == {jax.devices()[0]} for leaf in jax.tree.leaves(restored))
+
+
+def test_shardings_of_like_are_followed(tmp_path):
+  _, state = played(1)
+  with checkpoint.open_folder(tmp_path / "c") as checkpoints:
+    checkpoint.save(checkpoints, state)
+    checkpoints.wait_until_finished()
+    mesh = jax.sharding.Mesh(jax.devices()[:1], ("x",))
+    wanted = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+    restored = checkpoint.restore(checkpoints, jax.device_put(state, wanted))
+  assert all(leaf.sharding == wanted for leaf in jax.tree.leaves(restored))
+
+
+def test_a_folder_that_is_only_read_is_not_made(tmp_path):
+  with checkpoint.open_folder(tmp_path / "c", create=False) as checkpoints:
+    assert checkpoint.restore(checkpoints, played(1)[1]) is None
+  assert not (tmp_path / "c").exists()

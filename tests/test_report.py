@@ -1,8 +1,10 @@
 """What a run leaves behind: grids pixel by pixel, metrics that survive an interruption."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pytest
 from gan_jax import report
 from PIL import Image
 
@@ -48,6 +50,57 @@ def test_metrics_survive_a_cut(tmp_path):
   assert [json.loads(line) for line in path.read_text().splitlines()] == rows[:1]
   assert list(tmp_path.iterdir()) == [path]
   assert report.read_metrics(tmp_path / "none.jsonl") == []
+
+
+def test_only_the_last_line_may_be_cut(tmp_path):
+  path = tmp_path / "metrics.jsonl"
+  for bad in ('{"step": 20, "a/lo', "[1]", '{"a/loss": 0.5}', '{"step": "ten"}', ""):
+    path.write_text(f'{{"step": 10}}\n{bad}\n{{"step": 30}}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl, line 2 is damaged"):
+      report.read_metrics(path)
+  path.write_text('{"step": 10}\n[1]\n')
+  with pytest.raises(ValueError, match="line 2"):
+    report.read_metrics(path)
+  path.write_bytes(b'{"step": 10}\n{"step": 20, "\xff')
+  assert report.read_metrics(path) == [{"step": 10}]
+
+
+def test_texts_are_replaced_at_once(tmp_path, monkeypatch):
+  path = tmp_path / "config.json"
+  report.write_text(path, "old")
+  before = path.stat()
+  report.write_text(path, "old")
+  assert (path.stat().st_mtime_ns, path.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+  monkeypatch.setattr(Path, "replace", interrupt)
+  with pytest.raises(KeyboardInterrupt):
+    report.write_text(path, "new")
+  assert path.read_text() == "old"
+  monkeypatch.undo()
+  report.write_text(path, "new")
+  assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
+
+
+def interrupt(*_):
+  raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{bad", '"\ud800'])
+def test_a_damaged_config_is_named(tmp_path, text):
+  assert report.read_config(tmp_path) is None
+  (tmp_path / "config.json").write_text(text, errors="replace")
+  with pytest.raises(ValueError, match=r"config\.json is damaged .*; put it right, or choose another --workdir"):
+    report.read_config(tmp_path)
+
+
+def test_a_page_shows_only_pictures_of_rounds(tmp_path):
+  (tmp_path / "samples").mkdir()
+  for name in ("mine", "0000900", "12000000", "0001000 copy"):
+    (tmp_path / "samples" / f"{name}.png").touch()
+  report.write_text(tmp_path / "config.json", "{}")
+  report.save_page(tmp_path, "a title")
+  page = (tmp_path / "report.html").read_text()
+  assert "mine" not in page and "copy" not in page
+  assert 0 < page.index("round 900") < page.index("round 12,000,000")
 
 
 def test_page_shows_pictures_metrics_and_config(tmp_path):

@@ -8,6 +8,9 @@ import optax
 import pytest
 from gan_jax import train
 from gan_jax.game import Aux, Move, Player
+from gan_jax.losses import adversarial
+from gan_jax.nets import mlp
+from gan_jax.nets.adapt import from_linen
 
 import toy
 
@@ -270,6 +273,31 @@ def test_unsound_games_are_refused_by_name(message):
 def test_a_batch_of_the_wrong_shape_is_refused_by_name():
   with pytest.raises(ValueError, match=r"player 'discriminator' cannot take a batch of shapes \{'x': \(16, 3\)\}"):
     train.init(toy.ring_game(), jax.random.key(0), {"x": toy.SPEC((16, 3), jnp.float32)})
+
+
+def test_a_net_of_another_width_is_refused_by_name():
+  narrow = from_linen(mlp.Discriminator(hidden=(16,)), toy.SPEC((1, 3), jnp.float32))
+  game = toy.ring_game()
+  game = toy.gan.make(
+    generator=game.nets["generator"], discriminator=narrow, loss=adversarial.hinge(), tx=SGD, latent_dim=4
+  )
+  with pytest.raises(ValueError, match=r"player 'discriminator' cannot take a batch of shapes \{'x': \(16, 2\)\}.*kernel"):
+    train.init(game, jax.random.key(0), jax.eval_shape(toy.ring_batch, jax.random.key(0)))
+
+
+@pytest.mark.parametrize(
+  ("what", "change"),
+  [
+    ("parameters", {"project": lambda owned: owned | {"b": {"w": jnp.zeros(())}}}),
+    ("statistics", {"loss": bad_loss(aux=Aux({"b": {"calls": jnp.zeros(())}}))}),
+  ],
+)
+def test_a_move_writes_owned_nets_only(what, change):
+  game = toy.scalar_game(IN_TURN)
+  state = train.init(game, jax.random.key(0))
+  game = with_player("a", game.players["a"]._replace(**change))
+  with pytest.raises(ValueError, match=f"player 'a' hands back {what} of \\['b'\\], which it does not own"):
+    train.make_step(game)(state, {"x": jnp.ones((1, 2))})
 
 
 def test_a_frozen_net_stays():

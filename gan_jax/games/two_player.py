@@ -1,11 +1,12 @@
 """A generator against one scorer: the frame of every paper in which two networks and one score play."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
+import optax
 
 from gan_jax import optim
 from gan_jax.game import Aux, Game, Move, Net, Optimizers, Player, optimizer_of
@@ -74,69 +75,102 @@ def make(
     raise ValueError(f"noise_aware tells the {role} of an instance_noise that is not there")
   if (simultaneous or extra_gradient) and scorer_steps != 1:
     raise ValueError(f"players that move at once move once: {role}_steps is {scorer_steps}, not 1")
+  frame = _Frame(generator, scorer, role, latent_dim, prior, instance_noise, noise_aware)
+  scorer_loss = _scorer_loss(frame, loss, penalty, penalty_weight, estimate)
+  optimizers = _optimizers(tx, role, extra_gradient)
+  return Game(
+    nets={"generator": generator, role: scorer},
+    players={
+      role: Player((role,), scorer_loss, optimizers[role], lambda owned: {role: project(owned[role])}),
+      "generator": Player(("generator",), _generator_loss(frame, loss), optimizers["generator"]),
+    },
+    moves=_moves(role, scorer_steps, simultaneous, extra_gradient),
+    sample=lambda params, stats, key, n: frame.generate(params, stats, key, n, train=False)[0],
+  )
 
-  def generate(params, stats, key, n, train):
+
+class _Frame(NamedTuple):
+  """What both players' losses are made of: the nets, the latents and the noise, each as in `make`."""
+
+  generator: Net
+  scorer: Net
+  role: str
+  latent_dim: int
+  prior: Prior
+  instance_noise: Scheduled | None
+  noise_aware: bool
+
+  def generate(self, params, stats, key, n, train):
     z_key, net_key = jax.random.split(key)
-    z = prior(z_key, (n, latent_dim))
-    return generator.apply(params["generator"], stats["generator"], z, key=net_key, train=train)
+    z = self.prior(z_key, (n, self.latent_dim))
+    return self.generator.apply(params["generator"], stats["generator"], z, key=net_key, train=train)
 
-  def noisy(x, key, step):
-    if instance_noise is None:
+  def noisy(self, x, key, step):
+    if self.instance_noise is None:
       return x
-    return x + at(instance_noise, step) * jax.random.normal(key, x.shape, x.dtype)
+    return x + at(self.instance_noise, step) * jax.random.normal(key, x.shape, x.dtype)
 
-  def score(params, stats, x, key, step):
-    told = (jnp.asarray(at(instance_noise, step), x.dtype),) if noise_aware else ()
-    return scorer.apply(params[role], stats, x, *told, key=key)
+  def score(self, params, stats, x, key, step):
+    told = (jnp.asarray(at(self.instance_noise, step), x.dtype),) if self.noise_aware else ()
+    return self.scorer.apply(params[self.role], stats, x, *told, key=key)
 
-  def play(params, state, batch, keys):
+  def play(self, params, state, batch, keys):
     """What the scorer is shown, real and generated; its scores of them; and the statistics that this moved."""
     generate_key, real_key, fake_key, noise_key = keys
-    fake, generator_stats = generate(params, state.stats, generate_key, len(batch["x"]), train=True)
+    fake, generator_stats = self.generate(params, state.stats, generate_key, len(batch["x"]), train=True)
     chex.assert_equal_shape([fake, batch["x"]])
-    shown = [noisy(x, key, state.step) for x, key in zip((batch["x"], fake), jax.random.split(noise_key))]
-    real_score, stats = score(params, state.stats[role], shown[0], real_key, state.step)
-    fake_score, fake_stats = score(params, state.stats[role], shown[1], fake_key, state.step)
-    return shown, (real_score, fake_score), {"generator": generator_stats, role: jax.tree.map(_mean, stats, fake_stats)}
+    shown = [self.noisy(x, key, state.step) for x, key in zip((batch["x"], fake), jax.random.split(noise_key))]
+    before = state.stats[self.role]
+    real_score, stats = self.score(params, before, shown[0], real_key, state.step)
+    fake_score, fake_stats = self.score(params, before, shown[1], fake_key, state.step)
+    moved = {"generator": generator_stats, self.role: jax.tree.map(_mean, stats, fake_stats)}
+    return shown, (real_score, fake_score), moved
+
+
+def _scorer_loss(
+  frame: _Frame, loss: AdversarialLoss, penalty: Penalty | None, penalty_weight: Scheduled, estimate: str | None
+) -> Callable[..., tuple[jax.Array, Aux]]:
+  """The scorer's side of the loss and its penalty."""
 
   def scorer_loss(params, state, batch, key):
     *keys, critic_key, penalty_key = jax.random.split(key, 6)
-    shown, (real, fake), stats = play(params, state, batch, keys)
+    shown, (real, fake), stats = frame.play(params, state, batch, keys)
     value = loss.discriminator(real, fake)
     metrics = {"real": jnp.mean(real), "fake": jnp.mean(fake)}
     if estimate is not None:
       metrics[estimate] = -value
     if penalty is not None:
-      critic = lambda x: score(params, state.stats[role], x, critic_key, state.step)[0]
+      critic = lambda x: frame.score(params, state.stats[frame.role], x, critic_key, state.step)[0]
       metrics["penalty"] = penalty(critic, *shown, penalty_key)
       value = value + at(penalty_weight, state.step) * metrics["penalty"]
-    return value, Aux({role: stats[role]}, metrics=metrics)
+    return value, Aux({frame.role: stats[frame.role]}, metrics=metrics)
+
+  return scorer_loss
+
+
+def _generator_loss(frame: _Frame, loss: AdversarialLoss) -> Callable[..., tuple[jax.Array, Aux]]:
+  """The generator's side of the loss."""
 
   def generator_loss(params, state, batch, key):
-    _, (real, fake), stats = play(params, state, batch, jax.random.split(key, 4))
+    _, (real, fake), stats = frame.play(params, state, batch, jax.random.split(key, 4))
     return loss.generator(fake, real), Aux({"generator": stats["generator"]})
 
-  def sample(params, stats, key, n):
-    return generate(params, stats, key, n, train=False)[0]
+  return generator_loss
 
+
+def _moves(role: str, scorer_steps: int, simultaneous: bool, extra_gradient: bool) -> tuple[Move, ...]:
+  """One round."""
   if extra_gradient:
-    moves = (Move((role, "generator"), repeat=2),)
-  elif simultaneous:
-    moves = (Move((role, "generator")),)
-  else:
-    moves = (Move((role,), scorer_steps), Move(("generator",), draws=False))
-  optimizers = {player: optimizer_of(tx, player) for player in (role, "generator")}
-  if extra_gradient:
-    optimizers = {player: optim.extra_gradient(optimizer) for player, optimizer in optimizers.items()}
-  return Game(
-    nets={"generator": generator, role: scorer},
-    players={
-      role: Player((role,), scorer_loss, optimizers[role], lambda owned: {role: project(owned[role])}),
-      "generator": Player(("generator",), generator_loss, optimizers["generator"]),
-    },
-    moves=moves,
-    sample=sample,
-  )
+    return (Move((role, "generator"), repeat=2),)
+  if simultaneous:
+    return (Move((role, "generator")),)
+  return (Move((role,), scorer_steps), Move(("generator",), draws=False))
+
+
+def _optimizers(tx: Optimizers, role: str, extra_gradient: bool) -> dict[str, optax.GradientTransformation]:
+  """Each player's optimiser."""
+  both = {player: optimizer_of(tx, player) for player in (role, "generator")}
+  return {player: optim.extra_gradient(each) for player, each in both.items()} if extra_gradient else both
 
 
 def _mean(real: jax.Array, fake: jax.Array) -> jax.Array:

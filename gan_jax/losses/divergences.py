@@ -279,22 +279,7 @@ def from_generator(f: Function, name: str = "custom", bound: float = math.inf, g
     growth: as in `FDivergence`, of f'(e^v) and f(e^v).
   """
   f_prime = _elementwise_gradient(f)
-
-  @jax.custom_jvp
-  def root(t):
-    def halve(_, bracket):
-      low, high = bracket
-      middle = 0.5 * (low + high)
-      below = f_prime(jnp.exp(middle)) < t
-      return jnp.where(below, middle, low), jnp.where(below, high, middle)
-
-    low, high = jax.lax.fori_loop(0, 60, halve, (jnp.full_like(t, -60.0), jnp.full_like(t, 60.0)))
-    return jnp.exp(0.5 * (low + high))
-
-  @root.defjvp
-  def _(primals, tangents):
-    u = root(*primals)
-    return u, tangents[0] / _elementwise_gradient(f_prime)(u)
+  root = _inverse(f_prime)
 
   @jax.custom_jvp
   def conjugate(t):
@@ -327,6 +312,28 @@ def from_generator(f: Function, name: str = "custom", bound: float = math.inf, g
     conjugate_log_ratio=conjugate_log_ratio,
     growth=growth,
   )
+
+
+def _inverse(f_prime: Function) -> Function:
+  """t -> the root u of f'(u) = t, by bisection of log u in [-60, 60]."""
+
+  @jax.custom_jvp
+  def root(t):
+    def halve(_, bracket):
+      low, high = bracket
+      middle = 0.5 * (low + high)
+      below = f_prime(jnp.exp(middle)) < t
+      return jnp.where(below, middle, low), jnp.where(below, high, middle)
+
+    low, high = jax.lax.fori_loop(0, 60, halve, (jnp.full_like(t, -60.0), jnp.full_like(t, 60.0)))
+    return jnp.exp(0.5 * (low + high))
+
+  @root.defjvp
+  def _(primals, tangents):
+    u = root(*primals)
+    return u, tangents[0] / _elementwise_gradient(f_prime)(u)
+
+  return root
 
 
 def _elementwise_gradient(f: Function) -> Function:

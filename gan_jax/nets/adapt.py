@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen, nnx
+from flax.errors import FlaxError
 
 from gan_jax.game import Net
 
@@ -21,7 +22,7 @@ def from_linen(module: linen.Module, *example: Any) -> Net:
 
   Returns:
     The net. `apply` gives `key` to the module's random streams under the name "dropout", and leaves the statistics as they
-    are when `train` is False.
+    are when `train` is False; what flax refuses, such as inputs of another width than the parameters', is a ValueError.
   """
   takes_train = "train" in inspect.signature(type(module).__call__).parameters
 
@@ -30,13 +31,17 @@ def from_linen(module: linen.Module, *example: Any) -> Net:
 
   def init(key):
     inputs = [jnp.zeros(x.shape, x.dtype) for x in example]
-    variables = dict(module.init({"params": key, "dropout": key}, *inputs, **mode(True)))
+    rngs = {"params": key, "dropout": jax.random.fold_in(key, 1)}
+    variables = dict(module.init(rngs, *inputs, **mode(True)))
     return variables.pop("params", {}), variables
 
   def apply(params, stats, *inputs, key=None, train=True):
     rngs = {} if key is None else {"dropout": key}
     variables = {"params": params, **stats}
-    output, moved = module.apply(variables, *inputs, **mode(train), rngs=rngs, mutable=list(stats) if train else [])
+    try:
+      output, moved = module.apply(variables, *inputs, **mode(train), rngs=rngs, mutable=list(stats) if train else [])
+    except FlaxError as error:
+      raise ValueError(str(error)) from error
     return output, {**stats, **moved}
 
   return Net(init, apply)

@@ -11,54 +11,21 @@ Weights start as N(0, 0.02), section 4. The authors' code also draws batch norma
 the paper does not mention, and so does this.
 """
 
+import functools
 from typing import Any
 
 import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 
 from gan_jax.nets.conv import Conv, UpsampleConv
+from gan_jax.nets.layers import BatchNorm
 
 RESOLUTIONS = (8, 16, 32, 64, 128)
 
 _init = nn.initializers.normal(0.02)
-
-
-class BatchNorm(nn.Module):
-  """Batch normalisation over all axes but the last (Ioffe and Szegedy 2015, algorithms 1 and 2), in float32.
-
-  The moving averages `mean` and `var` [C], in the collection "batch_stats", keep 0.9 a step, the default of the
-  authors' Torch: they follow networks that never settle, and a longer memory would normalise by the past.
-
-  Attributes:
-    epsilon: what is added to the variance.
-  """
-
-  epsilon: float = 1e-5
-
-  @nn.compact
-  def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
-    """[..., C] -> [..., C], by the batch's statistics in training and by their moving averages otherwise."""
-    c = x.shape[-1]
-    scale = self.param("scale", lambda *args: 1.0 + _init(*args), (c,), jnp.float32)
-    bias = self.param("bias", nn.initializers.zeros, (c,), jnp.float32)
-    moving_mean = self.variable("batch_stats", "mean", jnp.zeros, (c,), jnp.float32)
-    moving_var = self.variable("batch_stats", "var", jnp.ones, (c,), jnp.float32)
-    y = x.astype(jnp.float32).reshape(-1, c)
-    if train:
-      # Both moments in one pass over the data, and normalisation as one product and sum in another.
-      mean = y.mean(0)
-      var = jnp.maximum((y * y).mean(0) - mean * mean, 0.0)
-      if not self.is_initializing():
-        moving_mean.value = 0.9 * moving_mean.value + 0.1 * mean
-        moving_var.value = 0.9 * moving_var.value + 0.1 * var
-    else:
-      mean, var = moving_mean.value, moving_var.value
-    gain = scale * lax.rsqrt(var + self.epsilon)
-    y = y * gain[None] + (bias - mean * gain)[None]
-    return y.reshape(x.shape).astype(x.dtype)
+_BatchNorm = functools.partial(BatchNorm, scale_init=lambda *args: 1.0 + _init(*args))
 
 
 class Generator(nn.Module):
@@ -89,10 +56,10 @@ class Generator(nn.Module):
     # A transposed convolution of a single pixel is a matrix product: y[:, i, j] = z @ kernel[i, j].
     kernel = self.param("kernel", _init, (4, 4, z.shape[-1], widths[0]), jnp.float32)
     x = jnp.einsum("bc,hwco->bhwo", z.astype(self.dtype), kernel.astype(self.dtype))
-    x = nn.relu(BatchNorm()(x, train))
+    x = nn.relu(_BatchNorm()(x, train))
     for width in widths[1:]:
       x = UpsampleConv(width, use_bias=False, kernel_init=_init)(x)
-      x = nn.relu(BatchNorm()(x, train))
+      x = nn.relu(_BatchNorm()(x, train))
     x = UpsampleConv(self.channels, kernel_init=_init)(x)
     return jnp.tanh(x.astype(jnp.float32))
 
@@ -124,7 +91,7 @@ class Discriminator(nn.Module):
     x = x.astype(self.dtype)
     for i, width in enumerate(widths):
       x = Conv(width, strides=(2, 2), use_bias=i == 0, kernel_init=_init)(x)
-      x = nn.leaky_relu(x if i == 0 else BatchNorm()(x, train), 0.2)
+      x = nn.leaky_relu(x if i == 0 else _BatchNorm()(x, train), 0.2)
     # A convolution that leaves a single pixel is a matrix product.
     kernel = self.param("kernel", _init, (4, 4, widths[-1], 1), jnp.float32)
     bias = self.param("bias", nn.initializers.zeros, (1,), jnp.float32)

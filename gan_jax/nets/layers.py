@@ -52,6 +52,43 @@ def _unit(x: jax.Array) -> jax.Array:
   return x / (jnp.linalg.norm(x) + 1e-12)
 
 
+class BatchNorm(nn.Module):
+  """Batch normalisation over all axes but the last (Ioffe and Szegedy 2015, algorithms 1 and 2), in float32.
+
+  The moving averages `mean` and `var` [C], in the collection "batch_stats", keep 0.9 a step, the default of
+  Torch: they follow networks that never settle, and a longer memory would normalise by the past.
+
+  Attributes:
+    epsilon: what is added to the variance.
+    scale_init: `(key, shape, dtype) -> scale` at first.
+  """
+
+  epsilon: float = 1e-5
+  scale_init: nn.initializers.Initializer = nn.initializers.ones
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
+    """[..., C] -> [..., C], by the batch's statistics in training and by their moving averages otherwise."""
+    c = x.shape[-1]
+    scale = self.param("scale", self.scale_init, (c,), jnp.float32)
+    bias = self.param("bias", nn.initializers.zeros, (c,), jnp.float32)
+    moving_mean = self.variable("batch_stats", "mean", jnp.zeros, (c,), jnp.float32)
+    moving_var = self.variable("batch_stats", "var", jnp.ones, (c,), jnp.float32)
+    y = x.astype(jnp.float32).reshape(-1, c)
+    if train:
+      # Both moments in one pass over the data, and normalisation as one product and sum in another.
+      mean = y.mean(0)
+      var = jnp.maximum((y * y).mean(0) - mean * mean, 0.0)
+      if not self.is_initializing():
+        moving_mean.value = 0.9 * moving_mean.value + 0.1 * mean
+        moving_var.value = 0.9 * moving_var.value + 0.1 * var
+    else:
+      mean, var = moving_mean.value, moving_var.value
+    gain = scale * jax.lax.rsqrt(var + self.epsilon)
+    y = y * gain[None] + (bias - mean * gain)[None]
+    return y.reshape(x.shape).astype(x.dtype)
+
+
 class FourierFeatures(nn.Module):
   """x with cos(w.x) and sin(w.x) beside it, for wave vectors w drawn once. Tancik et al. 2020, section 5.
 

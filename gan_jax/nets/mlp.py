@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from gan_jax.nets.layers import FourierFeatures, SpectralNorm
+from gan_jax.nets.layers import BatchNorm, FourierFeatures, SpectralNorm
 
 
 class Generator(nn.Module):
@@ -36,7 +36,7 @@ class Generator(nn.Module):
     for features in self.hidden:
       x = nn.Dense(features, use_bias=not self.batch_norm, dtype=self.dtype)(x)
       if self.batch_norm:
-        x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x.astype(jnp.float32)).astype(self.dtype)
+        x = BatchNorm()(x, train)
       x = self.activation(x)
     x = nn.Dense(math.prod(self.shape), dtype=self.dtype)(x).astype(jnp.float32)
     x = x.reshape(len(x), *self.shape)

@@ -1,5 +1,7 @@
 """From configs to games: every experiment builds and plays, and every mistake is told with the nearest right answer."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import chex
@@ -8,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from experiments import command
-from experiments.build import DIVERGENCES, build
+from experiments.build import DIVERGENCES, GAMES, build
 from gan_jax import train
+from gan_jax.game import Net
 from ml_collections import ConfigDict
 
 ROOT = Path(__file__).parent.parent.parent
@@ -66,19 +69,26 @@ MISTAKES = {
   "game.latent_dims is not a setting of fgan. Did you mean 'latent_dim'": {"game.latent_dims": 3},
   "nets.generator.name is 'mlp_generater'.* Did you mean 'mlp_generator'": {"nets.generator.name": "mlp_generater"},
   "nets.generator.hiden is not a setting of mlp_generator. Did you mean 'hidden'": {"nets.generator.hiden": (3,)},
-  "nets.ROLE.hidden is 0": {"nets.generator.hidden": (16, 0)},
-  "activation is 'rellu'.* Did you mean 'relu'": {"nets.generator.activation": "rellu"},
+  "nets.generator: hidden is 0; it has to be at least 1": {"nets.generator.hidden": (16, 0)},
+  "nets.generator: hidden is 'a'; it has to be an integer": {"nets.generator.hidden": (8, "a")},
+  "nets.generator: activation is 'rellu'.* Did you mean 'relu'": {"nets.generator.activation": "rellu"},
+  "nets.discriminator: frequencies\\[0\\] is 'a'; it has to be above 0": {"nets.discriminator.frequencies": ("a", 2.0)},
   "nets.critic: the game fgan has none": {"nets.critic": {"name": "mlp_discriminator"}},
   "optimizer.generator.name is 'adm'.* Did you mean 'adam'": {"optimizer.generator.name": "adm"},
   "optimizer.generator.lr is not a setting of adam.* Accepted: .*learning_rate": {"optimizer.generator.lr": 0.1},
   "optimizer.generator.learning_rate is 0.0": {"optimizer.generator.learning_rate": 0.0},
+  "optimizer.generator.learning_rate is nan": {"optimizer.generator.learning_rate": float("nan")},
+  "optimizer.generator.learning_rate is inf": {"optimizer.generator.learning_rate": float("inf")},
+  "optimizer.generator.b1 is 1.0; it has to be at least 0 and below 1": {"optimizer.generator.b1": 1.0},
+  "optimizer.generator.b2 is -0.1": {"optimizer.generator.b2": -0.1},
+  "train.ema_decay is 1.0; it has to be at least 0 and below 1": {"train.ema_decay": 1.0},
   "optimizer.critic: the game fgan has none": {"optimizer.critic": {"name": "sgd", "learning_rate": 0.1}},
   "data.name is 'mnist5'.* Did you mean 'mnist5k'": {"data.name": "mnist5"},
   "data.batch_size is 4001, but mnist5k has 4000 training examples": {"data.batch_size": 4001},
   "data.batch_size is 0": {"data.batch_size": 0},
   "data.resolution is not a setting of ring8": {"data.name": "ring8", "data.resolution": 32},
   "dtype is 'float16'.* Accepted: bfloat16, float32": {"dtype": "float16"},
-  "dcgan_generator works on square images": {"nets.generator": {"name": "dcgan_generator"}, "data.name": "ring8"},
+  "nets.generator: dcgan_generator works on square images": {"nets.generator": {"name": "dcgan_generator"}, "data.name": "ring8"},
   "latent_dim is -1": {"game.latent_dim": -1},
 }
 
@@ -102,6 +112,49 @@ def test_a_missing_net_or_optimizer_is_told():
     del config[field]["discriminator"]
     with pytest.raises(ValueError, match="discriminator"):
       build(config)
+
+
+def test_the_size_of_a_latent_is_that_of_the_game():
+  config = small(str(ROOT / "experiments/fgan_kl.py"))
+  del config.game["latent_dim"]
+  game = build(config).game
+  assert game.nets["generator"].init(jax.random.key(0))[0]["Dense_0"]["kernel"].shape[0] == 64
+
+
+def test_a_game_without_latents_takes_no_net_that_needs_them(monkeypatch):
+  def make(*, generator: Net, discriminator: Net, tx):
+    raise AssertionError("not reached")
+
+  monkeypatch.setitem(GAMES, "translation", make)
+  config = small(str(ROOT / "experiments/fgan_kl.py"))
+  config.game = {"name": "translation"}
+  with pytest.raises(ValueError, match="nets.generator: it maps latents, and this game has none"):
+    build(config)
+
+
+def parsed(*arguments):
+  """What a command makes of its arguments: exit status, messages."""
+  code = (
+    "from absl import flags; from experiments import command, run;"
+    "command.start(lambda: print(run.CONFIG.value.train.rounds, run.CONFIG.value.train.ema_decay))"
+  )
+  done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300)
+  return done.returncode, done.stdout + done.stderr
+
+
+def test_flags_with_a_space_are_flags_with_an_equals_sign():
+  arguments = ["--config", "experiments/fgan_kl.py", "--config.train.rounds", "100", "-config.train.ema_decay=0.5"]
+  assert parsed(*arguments) == (0, "100 0.5\n")
+  arguments[3] = "many"
+  status, told = parsed(*arguments)
+  assert status == 1 and "train.rounds is given as 'many'; it takes ints" in told
+
+
+def test_a_file_that_is_no_experiment_is_not_executed(tmp_path):
+  path = tmp_path / "other.py"
+  path.write_text("raise SystemExit('executed')\n")
+  with pytest.raises(ValueError, match="other.py is no experiment: it has no get_config"):
+    command.load_config(str(path))
 
 
 def test_loss_with_arguments():

@@ -1,6 +1,7 @@
 """The commands as a person uses them: what a run leaves, how it goes on, and what each mistake is answered with."""
 
 import gzip
+import importlib.metadata
 import json
 import os
 import signal
@@ -9,10 +10,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from experiments import command, run
+from experiments.build import build
 from gan_jax import report
 from PIL import Image
 
@@ -84,11 +87,98 @@ def leaves(state):
   return [np.asarray(leaf) for leaf in jax.tree.leaves(state.replace(key=0))]
 
 
-def test_a_finished_run_is_left_as_it_is(finished):
+def written(workdir):
+  return {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()}
+
+
+def test_a_finished_run_is_left_as_it_is(finished, capsys):
   workdir, _ = finished
-  before = (workdir / "metrics.jsonl").read_text()
-  run.run(tiny(), workdir, "whole")
-  assert (workdir / "metrics.jsonl").read_text() == before
+  before = written(workdir)
+  state = run.run(tiny(log_every=10), workdir, "whole")
+  assert int(state.step) == 40
+  assert "finished, all 40 rounds have been played" in capsys.readouterr().out
+  assert written(workdir) == before
+
+
+def test_fewer_rounds_than_played_are_refused(finished):
+  workdir, _ = finished
+  before = written(workdir)
+  with pytest.raises(ValueError, match=r"train.rounds is 20, but the run in .* has played 40 rounds already"):
+    run.run(tiny(train_rounds=20), workdir, "whole")
+  assert written(workdir) == before
+
+
+def test_checkpoints_without_a_config_are_refused(tmp_path):
+  (tmp_path / "checkpoints" / "20").mkdir(parents=True)
+  with pytest.raises(ValueError, match=r"has checkpoints but no config.json"):
+    run.run(tiny(), tmp_path, "lost")
+  assert {p.name for p in tmp_path.rglob("*")} == {"checkpoints", "20"}
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{bad"])
+def test_a_damaged_config_is_told(text, tmp_path):
+  (tmp_path / "config.json").write_text(text)
+  with pytest.raises(ValueError, match=r"config.json is damaged"):
+    run.run(tiny(), tmp_path, "damaged")
+  assert (tmp_path / "config.json").read_text() == text and len(list(tmp_path.iterdir())) == 1
+
+
+def test_metrics_that_need_no_cut_are_not_rewritten(tmp_path):
+  run.run(tiny(train_rounds=20), tmp_path, "run")
+  file = (tmp_path / "metrics.jsonl").stat().st_ino
+  run.run(tiny(), tmp_path, "run")
+  assert (tmp_path / "metrics.jsonl").stat().st_ino == file
+
+
+def test_a_damaged_line_of_metrics_is_told_before_anything_is_written(tmp_path):
+  run.run(tiny(train_rounds=20), tmp_path, "run")
+  (tmp_path / "metrics.jsonl").write_text('{"step": 5}\n{"st\n{"step": 15}\n')
+  before = written(tmp_path)
+  with pytest.raises(ValueError, match=r"metrics.jsonl, line 2 is damaged"):
+    run.run(tiny(), tmp_path, "run")
+  assert written(tmp_path) == before
+
+
+def test_another_chunk_is_the_same_run(finished, tmp_path):
+  whole, state = finished
+  run.run(tiny(train_rounds=20), tmp_path, "chunks")
+  resumed = run.run(tiny(train_chunk=20), tmp_path, "chunks")
+  for a, b in zip(leaves(resumed), leaves(state), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+  assert [row["step"] for row in report.read_metrics(tmp_path / "metrics.jsonl")] == list(range(5, 41, 5))
+
+
+@pytest.mark.parametrize("field", ["logits", "evaluator.every", "train.rounds_off", "train.ema_decay"])
+def test_only_the_length_may_change(field, tmp_path):
+  """A setting whose name only begins like one that may change is compared."""
+  config = tiny().to_dict()
+  owner, _, name = field.rpartition(".")
+  (config.setdefault(owner, {}) if owner else config)[name] = 7
+  (tmp_path / "config.json").write_text(json.dumps(config))
+  with pytest.raises(ValueError, match=f"another config: {field} is 7 there"):
+    run._check_workdir(tmp_path, tiny())
+
+
+def test_a_bare_checkout_has_an_environment_too(monkeypatch):
+  def version(package):
+    if package == "gan_jax":
+      raise importlib.metadata.PackageNotFoundError(package)
+    return "1.0"
+
+  monkeypatch.setattr(importlib.metadata, "version", version)
+  packages = run._environment()["packages"]
+  assert packages["gan_jax"] == "not installed" and packages["jax"] == "1.0"
+
+
+def test_nested_settings_are_described_in_a_line(tmp_path, capsys):
+  config = command.load_config(str(ROOT / "experiments/grid25.py"))
+  run._describe(build(config), config, tmp_path, "grid25", SimpleNamespace(params={}), None)
+  lines = capsys.readouterr().out.splitlines()
+  settings = {field: value for field, value in command.flatten(config.game).items() if field != "name"}
+  assert any("." in field for field in settings)
+  for field, value in settings.items():
+    assert any(f"{field} {value}" in line for line in lines)
+  assert len(lines) <= 7 and max(map(len, lines[:-1])) <= 100
 
 
 def test_another_config_is_refused_and_touches_nothing(finished):
@@ -180,10 +270,7 @@ def test_a_mistake_ends_in_one_message(mistake, tmp_path):
   arguments, expected = MISTAKES[mistake]
   given_workdir = [] if mistake == "misspelt flag" else [f"--workdir={tmp_path / 'run'}"]
   done = call(*arguments, *given_workdir, env=os.environ | {"TFDS_DATA_DIR": str(tmp_path / "tfds")})
-  assert done.returncode == 1
-  assert "Traceback" not in done.stderr and done.stderr.count("error:") == 1
-  for part in expected:
-    assert part in done.stderr
+  one_message(done, *expected)
   assert not (tmp_path / "run").exists()
 
 
@@ -191,6 +278,28 @@ def test_a_truncated_idx_folder_is_told(tmp_path):
   done = call(FGAN, f"--config.data.name={idx_folder(tmp_path / 'idx', cut=100)}", f"--workdir={tmp_path / 'run'}")
   assert done.returncode == 1 and "Traceback" not in done.stderr
   assert "train-images-idx3-ubyte" in done.stderr and "656" in done.stderr and "556" in done.stderr
+
+
+def test_an_idx_folder_that_lacks_a_file_is_told(tmp_path):
+  data = idx_folder(tmp_path / "idx", cut=0)
+  (tmp_path / "idx" / "t10k-images-idx3-ubyte").unlink()
+  done = call(FGAN, f"--config.data.name={data}", f"--workdir={tmp_path / 'run'}")
+  one_message(done, "t10k-images-idx3-ubyte", str(tmp_path / "idx"))
+  assert not (tmp_path / "run").exists()
+
+
+def test_a_workdir_that_is_taken_is_told(finished):
+  workdir, _ = finished
+  before = written(workdir)
+  one_message(call(FGAN, f"--workdir={workdir}"), "holds a run with another config", "Choose another --workdir")
+  assert written(workdir) == before
+
+
+def one_message(done: subprocess.CompletedProcess, *parts: str) -> None:
+  assert done.returncode == 1
+  assert "Traceback" not in done.stderr and done.stderr.count("error:") == 1
+  for part in parts:
+    assert part in done.stderr
 
 
 def test_sample_draws_from_a_run(finished, tmp_path):
@@ -205,6 +314,17 @@ def test_sample_draws_from_a_run(finished, tmp_path):
 def test_sample_without_a_run_is_told(tmp_path):
   done = call(f"--workdir={tmp_path}", module="experiments.sample")
   assert done.returncode == 1 and "holds no run" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_sample_of_a_damaged_config_is_told(tmp_path):
+  (tmp_path / "config.json").write_text("{bad")
+  one_message(call(f"--workdir={tmp_path}", module="experiments.sample"), "config.json is damaged")
+
+
+def test_sample_before_the_first_checkpoint_leaves_the_workdir_alone(tmp_path):
+  (tmp_path / "config.json").write_text(json.dumps(tiny().to_dict()))
+  one_message(call(f"--workdir={tmp_path}", module="experiments.sample"), "has no checkpoint yet")
+  assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_an_interrupted_run_loses_nothing(tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from experiments import command, run, sweep
+from experiments import command, members, run, sweep
 from gan_jax import report
 
 ROOT = Path(__file__).parent.parent.parent
@@ -48,21 +48,22 @@ def test_each_member_is_the_single_run(swept, index, tmp_path):
       np.testing.assert_allclose(row[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
 
 
-def test_both_ways_over_members_agree():
+def test_all_ways_over_members_agree():
   config = tiny()
-  keys = jax.vmap(jax.random.key)(np.arange(3))
+  keys = jax.vmap(jax.random.key)(np.arange(9))  # eight, and one more
   dataset = sweep.build(config).dataset
-  histories = [sweep.play(config, dataset, keys, {}, spread)[1] for spread in (sweep.at_once, sweep.in_turn)]
+  histories = [sweep.play(config, dataset, keys, {}, spread)[1] for spread in (members.at_once, members.by_eights, members.in_turn)]
   for name in histories[0]:
-    np.testing.assert_allclose(histories[0][name], histories[1][name], rtol=1e-3, atol=1e-4)
+    for other in histories[1:]:
+      np.testing.assert_allclose(other[name], histories[0][name], rtol=1e-3, atol=1e-4)
 
 
 def test_the_way_follows_the_nets():
-  assert sweep.over_members(sweep.build(tiny())) is sweep.at_once
+  on_cpu = jax.default_backend() == "cpu"
+  assert members.over_members(sweep.build(tiny())) is (members.by_eights if on_cpu else members.at_once)
   config = command.load_config(str(ROOT / "experiments/dcgan.py"))
   config.data.batch_size = 2
-  expected = sweep.in_turn if jax.default_backend() == "cpu" else sweep.at_once
-  assert sweep.over_members(sweep.build(config)) is expected
+  assert members.over_members(sweep.build(config)) is (members.in_turn if on_cpu else members.at_once)
 
 
 def test_files_and_table(swept):
@@ -83,9 +84,21 @@ def test_files_and_table(swept):
   [
     ("game.gama=1", "names 'game.gama', which is no setting"),
     ("data.batch_size=1,2", "data.batch_size, which cannot differ within one program"),
+    ("data.std=0.1,0.2", "data.std, a setting of the data, which all members share"),
     ("train.ema_decay=a,b", "the values 'a,b'; numbers are wanted"),
   ],
 )
 def test_grids_that_make_no_sense(text, message):
+  config = tiny()
+  config.data.std = 0.02
   with pytest.raises(ValueError, match=message):
-    sweep.parse_grid([text], tiny())
+    sweep.parse_grid([text], config)
+
+
+def test_another_sweep_is_not_overwritten(swept, monkeypatch):
+  _, workdir = swept
+  before = {path.name: path.read_bytes() for path in workdir.iterdir()}
+  monkeypatch.setattr(sweep, "build", lambda *_: pytest.fail("something was computed"))
+  with pytest.raises(ValueError, match="holds another sweep.*seeds is 2 there and 3 here"):
+    sweep.sweep(tiny(), {"optimizer.generator.learning_rate": [1e-3, 1e-2], "train.ema_decay": [0.9, 0.99]}, 3, workdir)
+  assert before == {path.name: path.read_bytes() for path in workdir.iterdir()}

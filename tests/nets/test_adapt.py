@@ -103,6 +103,25 @@ def test_dropout_differs_between_keys():
     assert not np.array_equal(first, second)
 
 
+class Streams(linen.Module):
+  @linen.compact
+  def __call__(self, x):
+    for stream in ("params", "dropout"):
+      self.variable("drawn", stream, lambda s=stream: jax.random.key_data(self.make_rng(s)))
+    return x
+
+
+def test_weights_and_dropout_start_from_keys_of_their_own():
+  _, stats = from_linen(Streams(), toy.SPEC((1, 3), jnp.float32)).init(jax.random.key(0))
+  assert not np.array_equal(stats["drawn"]["params"], stats["drawn"]["dropout"])
+
+
+def test_a_linen_module_of_another_width_is_a_value_error():
+  net = NETS["linen"]()
+  with pytest.raises(ValueError, match="kernel"):
+    net.apply(*net.init(jax.random.key(0)), jnp.ones((8, 5)), key=jax.random.key(1))
+
+
 def test_random_nnx_module_without_a_key_is_refused():
   net = NETS["nnx"]()
   params, stats = net.init(jax.random.key(0))

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from gan_jax.nets import dcgan
+from gan_jax.nets.layers import BatchNorm
 from jax import lax
 
 KEY = jax.random.key(0)
@@ -107,7 +108,7 @@ def test_the_generator_begins_as_the_transposed_convolution_of_a_pixel():
 @pytest.mark.parametrize("shape", [(16, 5), (4, 3, 2, 5)])
 def test_batch_norm_is_flax_batch_norm(shape):
   x = 3.0 + 2.0 * jax.random.normal(KEY, shape)
-  ours, theirs = dcgan.BatchNorm(), nn.BatchNorm(momentum=0.9, use_running_average=False)
+  ours, theirs = BatchNorm(), nn.BatchNorm(momentum=0.9, use_running_average=False)
   variables = ours.init(KEY, x)
 
   def run(net, params, x):

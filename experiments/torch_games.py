@@ -1,4 +1,4 @@
-"""The DCGAN experiment in PyTorch, for the bench: the same networks, losses, optimisers and batches, checked to be that."""
+"""Non-saturating games in PyTorch, for the bench: the same networks, losses, optimisers and batches, checked to be that."""
 
 import jax
 import numpy as np
@@ -7,9 +7,37 @@ from ml_collections import ConfigDict
 from torch import nn
 from torch.nn.functional import softplus
 
-from experiments.build import Experiment
+from experiments.build import PRIORS, Experiment
 from gan_jax import train
 from gan_jax.game import TrainState
+
+
+def dense(sizes: list[int], activation: type[nn.Module], *settings) -> list[nn.Module]:
+  """As the layers of `gan_jax.nets.mlp`, without batch norm."""
+  layers = []
+  for before, after in zip(sizes, sizes[1:]):
+    layers += [nn.Linear(before, after), activation(*settings)]
+  return layers[:-1]
+
+
+def networks(experiment: Experiment, config: ConfigDict) -> dict[str, nn.Module]:
+  """Both networks of a config whose nets are dense, on points, or DCGAN's."""
+  if config.nets.generator.name == "mlp_generator":
+    (dimension,) = experiment.dataset.shape
+    hidden = {role: list(config.nets[role].hidden) for role in ("generator", "discriminator")}
+    return {
+      "generator": nn.Sequential(*dense([config.game.latent_dim, *hidden["generator"], dimension], nn.ReLU)),
+      "discriminator": nn.Sequential(*dense([dimension, *hidden["discriminator"], 1], nn.LeakyReLU, 0.2), nn.Flatten(0)),
+    }
+  resolution, _, channels = experiment.dataset.shape
+  width = {role: config.nets[role].width for role in ("generator", "discriminator")}
+  return {
+    "generator": nn.Sequential(
+      nn.Unflatten(1, (config.game.latent_dim, 1, 1)),
+      generator(config.game.latent_dim, resolution, width["generator"], channels),
+    ),
+    "discriminator": discriminator(resolution, width["discriminator"], channels),
+  }
 
 
 def generator(latent_dim: int, resolution: int, width: int, channels: int) -> nn.Sequential:
@@ -38,12 +66,9 @@ class Round:
   """Both networks with their optimisers; calling it plays one round, a discriminator move and a generator move."""
 
   def __init__(self, experiment: Experiment, config: ConfigDict, channels_last: bool = False):
-    resolution, _, channels = experiment.dataset.shape
     self.layout = torch.channels_last if channels_last else torch.contiguous_format
-    self.generator = generator(config.game.latent_dim, resolution, config.nets.generator.width, channels)
-    self.discriminator = discriminator(resolution, config.nets.discriminator.width, channels)
-    for net in (self.generator, self.discriminator):
-      net.to(memory_format=self.layout)
+    nets = networks(experiment, config)
+    self.generator, self.discriminator = (nets[role].to(memory_format=self.layout) for role in ("generator", "discriminator"))
     self.optimizers = {role: self._adam(role, config) for role in ("generator", "discriminator")}
 
   def _adam(self, role: str, config: ConfigDict) -> torch.optim.Adam:
@@ -52,17 +77,14 @@ class Round:
     return torch.optim.Adam(getattr(self, role).parameters(), settings.learning_rate, betas)
 
   def __call__(self, x: torch.Tensor, z: torch.Tensor, next_z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """x: images [B, C, H, W]; z, next_z: latents [B, latent] of the two moves. Returns both losses."""
+    """x: images [B, C, H, W] or points [B, D]; z, next_z: latents [B, latent] of the two moves. Returns both losses."""
     with torch.no_grad():
-      fake = self._generate(z)
+      fake = self.generator(z)
     loss = softplus(-self.discriminator(x)).mean() + softplus(self.discriminator(fake)).mean()
     self._descend("discriminator", loss)
-    generator_loss = softplus(-self.discriminator(self._generate(next_z))).mean()
+    generator_loss = softplus(-self.discriminator(self.generator(next_z))).mean()
     self._descend("generator", generator_loss)
     return loss.detach(), generator_loss.detach()
-
-  def _generate(self, z: torch.Tensor) -> torch.Tensor:
-    return self.generator(z[:, :, None, None])
 
   def _descend(self, role: str, loss: torch.Tensor) -> None:
     parameters = list(getattr(self, role).parameters())
@@ -81,6 +103,9 @@ class Round:
 def parameters_of(state: TrainState, role: str) -> list[np.ndarray]:
   """The parameters of one of our networks in the order and the form of PyTorch's."""
   layers = jax.tree.map(np.asarray, state.params[role])
+  if "Dense_0" in layers:
+    named = (layers[name] for name in _numbered(layers, "Dense"))
+    return [value for layer in named for value in (layer["kernel"].T, layer["bias"])]
   norms: list = [layers[name] for name in _numbered(layers, "BatchNorm")]
   if role == "generator":
     convolutions = [{"kernel": layers["kernel"]}]
@@ -117,7 +142,7 @@ def check(experiment: Experiment, config: ConfigDict, tolerance: float = 1e-4) -
   ours, metrics = jax.jit(train.make_step(game))(state, batches)
   theirs = Round(experiment, config)
   theirs.load(state)
-  losses = theirs(torch.from_numpy(np.array(batches["x"][0].transpose(0, 3, 1, 2))), z, next_z)
+  losses = theirs(torch.from_numpy(_channels_first(np.array(batches["x"][0]))), z, next_z)
   for name, loss in zip(("discriminator", "generator"), losses, strict=True):
     _close(f"{name}/loss", float(metrics[f"{name}/loss"]), float(loss), tolerance)
   for role in ("generator", "discriminator"):
@@ -125,28 +150,43 @@ def check(experiment: Experiment, config: ConfigDict, tolerance: float = 1e-4) -
       _close(f"{role} parameter {place}", mine, other.detach().numpy(), tolerance)
 
 
-def contender(experiment: Experiment, config: ConfigDict, channels_last: bool):
-  """Returns `play(rounds)`, which draws images from bytes, and latents, as our rounds do."""
+def contender(experiment: Experiment, config: ConfigDict, channels_last: bool = False):
+  """Returns `play(rounds)`, which draws images from bytes or points from the mixture, and latents, as our rounds do."""
   side = Round(experiment, config, channels_last)
-  bytes_ = torch.from_numpy(np.array(experiment.draw.args[0].args[0]["x"]).transpose(0, 3, 1, 2).copy())
+  source = {k: torch.from_numpy(_channels_first(np.array(v))) for k, v in experiment.draw.args[0].args[0].items()}
   batch, latent_dim = config.data.batch_size, config.game.latent_dim
+  uniform = config.game.prior == "uniform"
+
+  def draw() -> torch.Tensor:
+    if "means" in source:
+      mode = torch.randint(len(source["means"]), (batch,))
+      return source["means"][mode] + source["scales"][mode, None] * torch.randn(batch, *experiment.dataset.shape)
+    images = source["x"][torch.randint(len(source["x"]), (batch,))].float() / 127.5 - 1.0
+    return images.contiguous(memory_format=side.layout)
+
+  def latents() -> torch.Tensor:
+    return 2.0 * torch.rand(batch, latent_dim) - 1.0 if uniform else torch.randn(batch, latent_dim)
 
   def play(rounds: int) -> None:
     for _ in range(rounds):
-      x = bytes_[torch.randint(len(bytes_), (batch,))].float() / 127.5 - 1.0
-      z, next_z = (2.0 * torch.rand(batch, latent_dim) - 1.0 for _ in range(2))
-      side(x.contiguous(memory_format=side.layout), z, next_z)
+      side(draw(), latents(), latents())
 
   return play
+
+
+def _channels_first(x: np.ndarray) -> np.ndarray:
+  return x.transpose(0, 3, 1, 2).copy() if x.ndim == 4 else x
 
 
 def _latents(experiment: Experiment, config: ConfigDict, state: TrainState, position: int) -> torch.Tensor:
   """The latents that our round draws in the move at `position`."""
   key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), position)  # of the move
   key = jax.random.fold_in(jax.random.fold_in(key, 0), 0)  # of its only repetition, of its only player
-  z_key = jax.random.split(jax.random.split(key, 3)[0])[0]  # as games/gan.py splits it
+  parts = (6, 4)[position]  # games/two_player.py: of the discriminator's key and of the generator's; the first generates
+  z_key = jax.random.split(jax.random.split(key, parts)[0])[0]
   shape = (config.data.batch_size, config.game.latent_dim)
-  return torch.from_numpy(np.array(jax.random.uniform(z_key, shape, minval=-1.0, maxval=1.0)))
+  prior = PRIORS[config.game.prior]
+  return torch.from_numpy(np.array(prior(z_key, shape)))
 
 
 def _numbered(layers: dict, kind: str) -> list[str]:
