@@ -73,7 +73,7 @@ def called(experiment: Experiment) -> Contender:
   return _player(run, experiment, 1)
 
 
-def swept(experiment: Experiment, chunk: int = 20) -> Contender:
+def swept(experiment: Experiment, chunk: int = 100) -> Contender:
   """Rounds of `MEMBERS` seeds in one program, as `experiments.sweep` plays them; each member's rounds count."""
   over = over_members(experiment)
   play = over(lambda state, _, draw: train.make_scan(experiment.game, chunk, draw)(state))

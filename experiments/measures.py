@@ -78,7 +78,7 @@ def numbers(config: ConfigDict, game: Game, dataset: Dataset) -> Measure:
 
   def measure(state):
     named = {name: value for params in state.params.values() for name, value in params.items()}
-    found = {name: value for name, value in named.items() if jnp.ndim(value) == 0 and not isinstance(value, dict)}
+    found = {name: value for name, value in named.items() if not isinstance(value, dict) and jnp.ndim(value) == 0}
     return found | {"radius": jnp.sqrt(sum(jnp.square(value) for value in found.values()))}
 
   return measure

@@ -2,6 +2,9 @@
 
     python -m experiments.run --config=experiments/ring8.py
     python -m experiments.sweep --config=experiments/ring8.py --seeds=8
+
+Two CPU cores, 8 seeds, 2 minutes: 8 of 8 modes on every seed, high quality 0.972 (0.966 to 0.974; the data has 0.989), KL of
+the mode histogram 0.007 (0.004 to 0.013).
 """
 
 from ml_collections import ConfigDict

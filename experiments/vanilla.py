@@ -2,6 +2,8 @@
 
     python -m experiments.run --config=experiments/vanilla.py                  # minimax: the generator saturates
     python -m experiments.run --config=experiments/vanilla.py:nonsaturating
+
+Two CPU cores: 20,000 rounds in about a minute.
 """
 
 from ml_collections import ConfigDict
