@@ -72,6 +72,10 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
     ValueError: if a name in it is unknown, or a setting is not one that its owner takes; the message names the nearest
       that is, and all that are.
   """
+  for field in READ_FIRST:
+    section, _, name = field.partition(".")
+    if section not in config or (name and name not in config[section]):
+      raise ValueError(f"the config has no {field}; experiments/base.py has every field that an experiment needs")
   dataset = build_data(config.data) if dataset is None else dataset
   check_number("train.ema_decay", config.train.ema_decay, *DECAY)
   surroundings = Surroundings(dataset.shape, _latent_dim(config.game), pick(DTYPES, config.dtype, "dtype"))
@@ -306,6 +310,9 @@ def _divergence(word: str, field: str) -> FDivergence:
   return make(number)
 
 
+READ_FIRST = (
+  "dtype", "seed", "game.name", "nets", "optimizer", "data.name", "data.batch_size", "train.ema_decay", "eval.metrics"
+)  # fmt: skip
 GAMES = {
   "gan": gan.make,
   "fgan": fgan.make,

@@ -167,3 +167,12 @@ def test_loss_with_arguments():
   config.game.loss = {"name": "hing"}
   with pytest.raises(ValueError, match="game.loss.name is 'hing'.* Did you mean 'hinge'"):
     build(config)
+
+
+@pytest.mark.parametrize("field", ["game.name", "data.batch_size", "eval.metrics", "optimizer"])
+def test_a_config_that_lacks_a_field_is_told(field):
+  config = small(str(ROOT / "experiments/fgan_kl.py"))
+  section, _, name = field.partition(".")
+  del (config[section] if name else config)[name or section]
+  with pytest.raises(ValueError, match=f"the config has no {field}"):
+    build(config)
