@@ -39,7 +39,7 @@ def read_config(workdir: Path) -> dict[str, Any] | None:
   return config
 
 
-def append_metrics(path: Path, rows: Iterable[Mapping[str, float]]) -> None:
+def append_metrics(path: Path, rows: Iterable[Mapping[str, float | None]]) -> None:
   """Appends one JSON object a line; each has the key "step"."""
   with path.open("a") as file:
     file.writelines(json.dumps(row) + "\n" for row in rows)
@@ -93,18 +93,19 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
   return sheet
 
 
-def save_samples(path: Path, samples: np.ndarray, data: np.ndarray) -> None:
+def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int | None = None) -> None:
   """Saves a picture of samples: a grid of images, a scatter plot of points in the plane, or a histogram on the line.
 
   Args:
     path: of the PNG file; its folder is made.
     samples: [N, H, W, C] in [-1, 1], [N, 2] or [N, 1].
     data: real examples of the same kind, drawn behind the points; images are shown alone.
+    columns: images in a row, as in `grid`.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
   samples, data = np.asarray(samples), np.asarray(data)
   if samples.ndim == 4:
-    sheet = grid(samples)
+    sheet = grid(samples, columns)
     zoom = max(1, round(600 / sheet.shape[1]))
     picture = Image.fromarray(sheet[:, :, 0] if sheet.shape[2] == 1 else sheet)
     picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST).save(path)
@@ -125,7 +126,10 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray) -> None:
 
 
 def save_plot(path: Path, rows: list[Mapping[str, float]]) -> None:
-  """Plots every metric over rounds, one panel for each name behind the player's: all losses share one."""
+  """Plots every metric over rounds, one panel for each name behind the player's: all losses share one.
+
+  A metric may be None where it was not finite; that point is left out.
+  """
   panels: dict[str, list[str]] = {}
   for name in sorted({name for row in rows for name in row} - {"step"}):
     panels.setdefault(name.rpartition("/")[2], []).append(name)
@@ -133,7 +137,7 @@ def save_plot(path: Path, rows: list[Mapping[str, float]]) -> None:
   for place, (title, names) in enumerate(sorted(panels.items(), key=lambda item: item[0] != "loss")):
     axes = figure.add_subplot(len(panels), 1, place + 1)
     for name in names:
-      points = [(row["step"], row[name]) for row in rows if name in row]
+      points = [(row["step"], row[name]) for row in rows if row.get(name) is not None] or [(0, math.nan)]
       axes.plot(*zip(*points, strict=True), marker="." if len(points) < 20 else None, label=name)
     axes.set(xlabel="round", ylabel=title)
     axes.grid(alpha=0.3)
@@ -143,12 +147,22 @@ def save_plot(path: Path, rows: list[Mapping[str, float]]) -> None:
 
 def save_page(workdir: Path, title: str) -> None:
   """Writes report.html: the newest pictures, the loss plot, the last metrics and the config of a run, on one page."""
-  pictures = [p for p in (workdir / "samples").glob("*.png") if p.stem.isdecimal()]  # people keep others there too
-  pictures.sort(key=lambda p: int(p.stem))
+  kinds: dict[str, list[tuple[int, str]]] = {}  # of picture: ROUND.png and ROUND_KIND.png; people keep others there too
+  for path in (workdir / "samples").glob("*.png"):
+    step, _, kind = path.stem.partition("_")
+    if step.isdecimal():
+      kinds.setdefault(kind, []).append((int(step), path.name))
+  shown = []
+  for kind, pictures in sorted(kinds.items()):
+    pictures.sort()
+    n = len(pictures)
+    shown += [(kind, *pictures[i]) for i in sorted({0, n // 3, 2 * n // 3, n - 1})]
+  caption = lambda kind, step: html.escape(f"{kind} round {step:,}".strip())
+  figures = "".join(
+    f'<figure><img src="samples/{name}"><figcaption>{caption(kind, step)}</figcaption></figure>' for kind, step, name in shown
+  )
   last = (read_metrics(workdir / "metrics.jsonl") or [{}])[-1]
-  shown = [pictures[i] for i in sorted({0, len(pictures) // 3, 2 * len(pictures) // 3, len(pictures) - 1})] if pictures else []
-  figures = "".join(f'<figure><img src="samples/{p.name}"><figcaption>round {int(p.stem):,}</figcaption></figure>' for p in shown)
-  numbers = "".join(f"<tr><td>{html.escape(k)}</td><td>{v:.6g}</td></tr>" for k, v in last.items())
+  numbers = "".join(f"<tr><td>{html.escape(k)}</td><td>{'not finite' if v is None else f'{v:.6g}'}</td></tr>" for k, v in last.items())
   config = html.escape((workdir / "config.json").read_text())
   write_text(
     workdir / "report.html",

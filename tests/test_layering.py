@@ -10,18 +10,21 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PURE = {"jax", "chex"}
 STANDARD = set(sys.stdlib_module_names)
-LIBRARIES = STANDARD | {"numpy", "scipy", "sklearn", "mlxtend", "tensorflow_datasets", "PIL", "matplotlib", "tqdm", "orbax"}
+LIBRARIES = STANDARD | {"numpy", "scipy", "sklearn", "skimage", "mlxtend", "tensorflow_datasets", "PIL"}
+LIBRARIES |= {"matplotlib", "tqdm", "orbax", "grain"}
 
 # A room, and what its files may import; of gan_jax the longest prefix is named.
 MAY_IMPORT = {
   "gan_jax/losses": STANDARD | PURE | {"gan_jax.losses"},
   "gan_jax/game.py": STANDARD | PURE | {"optax"},
   "gan_jax/nets": STANDARD | PURE | {"flax", "gan_jax.game", "gan_jax.nets"},
-  "gan_jax/games": STANDARD | PURE | {"optax", "gan_jax.losses", "gan_jax.optim", "gan_jax.game", "gan_jax.games"},
+  "gan_jax/pool.py": STANDARD | PURE,
+  "gan_jax/games": STANDARD | PURE | {"optax", "gan_jax.losses", "gan_jax.pool", "gan_jax.optim", "gan_jax.game", "gan_jax.games"},
   "gan_jax/optim.py": STANDARD | PURE | {"optax"},
   "gan_jax/train.py": STANDARD | PURE | {"optax", "gan_jax.game"},
-  "gan_jax/data": LIBRARIES | PURE | {"gan_jax.data"},
-  "gan_jax/metrics": LIBRARIES | PURE | {"gan_jax.metrics"},
+  "gan_jax/data": LIBRARIES | PURE | {"gan_jax.data", "gan_jax.cache"},
+  "gan_jax/metrics": LIBRARIES | PURE | {"optax", "gan_jax.metrics", "gan_jax.cache", "gan_jax.nets.conv"},
+  "gan_jax/cache.py": STANDARD | {"numpy"},
   "gan_jax/checkpoint.py": STANDARD | PURE | {"orbax", "gan_jax.game"},
   "gan_jax/report.py": LIBRARIES,
   "gan_jax/__init__.py": set(),

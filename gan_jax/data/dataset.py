@@ -1,6 +1,7 @@
 """What every source of data hands to a game: a pure `draw`, and a test split."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -9,26 +10,32 @@ import numpy as np
 
 
 class Dataset(NamedTuple):
-  """A distribution to draw from.
+  """A distribution to draw from, or two of them for translation between domains.
+
+  Unpaired data has "x" of one domain and "y" of the other, of one shape, in its batches and in `test`. Each is drawn by
+  itself, and nothing joins the i-th "x" to the i-th "y"; `test` may have more of one than of the other.
 
   Attributes:
     name: as in `config.data.name`.
     shape: of one `x`: [H, W, C] for images, [D] for points.
     classes: how many different labels there are; 0 where the data has none.
-    size: number of training examples; None for a sampler, which never runs out.
+    size: number of training examples; None for a sampler, which never runs out; of unpaired data the smaller domain's.
     draw: `(key, n) -> {"x": [n, *shape] float32, "label": [n] int32 where there are labels}`; pure, so it may be
       jitted, scanned and vmapped. Images are in [-1, 1]. Examples are drawn independently, with replacement. It is a
       pytree whose leaves are the arrays it reads: hand it to a jitted function as an argument, and the compiler does
-      not take the data for a constant of the program.
-    test: the held-out split as stored (see `decode`), never seen by `draw`.
+      not take the data for a constant of the program. None where the images do not fit into memory and are streamed.
+    test: the held-out split as stored (see `decode`), never seen by `draw` nor `stream`.
+    stream: None, or where `draw` is None `(n, seed, start, shard) -> iterator` of batches of n in NumPy, from number
+      `start` on and as stored (see `decode`): `gan_jax.data.stream.batches` with the files as its sources.
   """
 
   name: str
   shape: tuple[int, ...]
   classes: int
   size: int | None
-  draw: jax.tree_util.Partial
+  draw: jax.tree_util.Partial | None
   test: Mapping[str, np.ndarray]
+  stream: Callable | None = None
 
 
 def decode(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
@@ -38,7 +45,12 @@ def decode(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
 
 
 def from_arrays(
-  name: str, train: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray], classes: int = 0
+  name: str,
+  train: Mapping[str, np.ndarray],
+  test: Mapping[str, np.ndarray],
+  classes: int = 0,
+  crop: int | None = None,
+  flip: bool = False,
 ) -> Dataset:
   """A data set that lives on the device: uint8 images stay uint8 there, and are decoded as they are drawn.
 
@@ -47,12 +59,126 @@ def from_arrays(
     train: "x": [N, H, W, C] uint8 or [N, D] float32; "label": [N] int32, optional; further entries [N, ...] likewise.
     test: the same entries, held out.
     classes: number of different labels.
+    crop: side in pixels of a square to cut out of each image anew whenever it is drawn (`augment`); `test` has that
+      size already. None draws whole images.
+    flip: whether half of the images are mirrored as they are drawn.
   """
+  return Dataset(name, _shape(train["x"], crop), classes, len(train["x"]), _sampler(train, crop, flip), test)
+
+
+def from_domains(
+  name: str,
+  train_x: Mapping[str, np.ndarray],
+  train_y: Mapping[str, np.ndarray],
+  test: Mapping[str, np.ndarray],
+  classes: int = 0,
+  crop: int | None = None,
+  flip: bool = False,
+) -> Dataset:
+  """Unpaired data that lives on the device: two data sets, each drawn with a key of its own.
+
+  Args:
+    name: as in `config.data.name`.
+    train_x: "x": [N, H, W, C] uint8; further entries [N, ...], such as "label", are drawn with their image.
+    train_y: "y": [M, H, W, C] uint8; further entries [M, ...] likewise, under names that `train_x` has not.
+    test: "x" [K, ...] and "y" [L, ...], held out, and further entries.
+    classes, crop, flip: as in `from_arrays`, for both domains.
+
+  Raises:
+    ValueError: the images of the two domains differ in shape, or the domains share the name of an entry.
+  """
+  shape, other = _shape(train_x["x"], crop), _shape(train_y["y"], crop)
+  if shape != other:
+    raise ValueError(f"{name}: images {list(shape)} in domain x but {list(other)} in domain y; bring them to one shape")
+  if shared := train_x.keys() & train_y.keys():
+    raise ValueError(f"{name}: both domains have {sorted(shared)}, and a batch has one entry of a name; rename one")
+  draw = jax.tree_util.Partial(_draw_both, _sampler(train_x, crop, flip), _sampler(train_y, crop, flip))
+  return Dataset(name, shape, classes, min(len(train_x["x"]), len(train_y["y"])), draw, test)
+
+
+def augment(images: jax.Array, key: jax.Array, crop: int | None = None, flip: bool = False) -> jax.Array:
+  """A random square out of each image, and half of them mirrored left to right, as CycleGAN trains. Zhu et al. 2017.
+
+  Each image has its own place, uniform over all that lie within it, and its own coin.
+
+  Args:
+    images: [N, H, W, C].
+    key: for places and coins.
+    crop: side of the square, at most H and W; None leaves images whole.
+    flip: whether to mirror.
+
+  Returns:
+    [N, crop, crop, C], of the dtype of `images`.
+  """
+  count, height, width, channels = images.shape
+  across, down, mirror = jax.random.split(key, 3)
+  if crop is not None:
+    top = jax.random.randint(down, (count,), 0, height - crop + 1)
+    left = jax.random.randint(across, (count,), 0, width - crop + 1)
+    square = lambda image, *corner: jax.lax.dynamic_slice(image, (*corner, 0), (crop, crop, channels))
+    images = jax.vmap(square)(images, top, left)
+  if flip:
+    mirrored = jax.random.bernoulli(mirror, 0.5, (count, 1, 1, 1))
+    images = jnp.where(mirrored, images[:, :, ::-1], images)
+  return images
+
+
+def sides(resolution: int | None, resize: int) -> tuple[int | None, int | None]:
+  """What the settings `resolution` and `resize` ask for: the side of stored images, and that of the squares cut out.
+
+  Args:
+    resolution: side in pixels of the images that a game is shown; None for that of the files.
+    resize: side to which training images are fitted before squares of `resolution` are cut out; 0 for no cutting.
+
+  Returns:
+    Sides of the stored training images and of the crops; None is "as they are" for the first, "whole" for the second.
+
+  Raises:
+    ValueError: resolution is below 1; resize is below resolution, or given without one.
+  """
+  if resolution is not None and resolution < 1:
+    raise ValueError(f"resolution must be at least 1 pixel, not {resolution}")
+  if not resize:
+    return resolution, None
+  if resolution is None:
+    raise ValueError(f"resize is {resize}, from which squares are cut, but no resolution says of what size: give it")
+  if resize < resolution:
+    raise ValueError(f"resize is {resize}, and no squares of resolution {resolution} can be cut from that; give more")
+  return resize, resolution if resize > resolution else None
+
+
+def _shape(images: np.ndarray, crop: int | None) -> tuple[int, ...]:
+  return tuple(images.shape[1:]) if crop is None else (crop, crop, images.shape[3])
+
+
+def _sampler(train: Mapping[str, np.ndarray], crop: int | None, flip: bool) -> jax.tree_util.Partial:
   arrays = {k: jnp.asarray(v) for k, v in train.items()}
-  draw = jax.tree_util.Partial(_draw, arrays)
-  return Dataset(name, tuple(train["x"].shape[1:]), classes, len(train["x"]), draw, test)
+  if crop is None and not flip:
+    return jax.tree_util.Partial(_draw, arrays)
+  return jax.tree_util.Partial(functools.partial(_draw_augmented, crop=crop, flip=flip), arrays)
 
 
 def _draw(arrays: Mapping[str, jax.Array], key: jax.Array, n: int) -> dict[str, jax.Array]:
-  index = jax.random.randint(key, (n,), 0, len(arrays["x"]))
-  return decode({k: v[index] for k, v in arrays.items()})
+  return decode(_pick(arrays, key, n))
+
+
+def _draw_augmented(
+  arrays: Mapping[str, jax.Array], key: jax.Array, n: int, *, crop: int | None, flip: bool
+) -> dict[str, jax.Array]:
+  """Everything of an example that is an image gets the same crop and coin."""
+  which, how = jax.random.split(key)
+  batch = _pick(arrays, which, n)
+  return decode({k: augment(v, how, crop, flip) if v.ndim == 4 else v for k, v in batch.items()})
+
+
+def _draw_both(
+  draw_x: jax.tree_util.Partial, draw_y: jax.tree_util.Partial, key: jax.Array, n: int
+) -> dict[str, jax.Array]:
+  key_x, key_y = jax.random.split(key)
+  return draw_x(key_x, n) | draw_y(key_y, n)
+
+
+def _pick(arrays: Mapping[str, jax.Array], key: jax.Array, n: int) -> dict[str, jax.Array]:
+  examples = len(next(iter(arrays.values())))
+  index = jax.random.randint(key, (n,), 0, examples)
+  return {k: v[index] for k, v in arrays.items()}

@@ -6,40 +6,62 @@ from typing import Any
 
 import numpy as np
 
-from gan_jax.data.dataset import Dataset, from_arrays
+from gan_jax.data.dataset import Dataset, from_arrays, from_domains, sides
 from gan_jax.data.transforms import fit
 
 
-def load(name: str, resolution: int | None = None) -> Dataset:
+def load(name: str, resolution: int | None = None, resize: int = 0, flip: bool = False) -> Dataset:
   """Reads a prepared data set through `tfds.data_source`'s random access, which decodes with Pillow or OpenCV.
 
-  The splits are "train" and "test"; where there is no "test", the last 10 % of "train" are held out. "x" is the image
+  The splits are "train" and "test"; where one has no test split, its last 10 % are held out. "x" is the image
   of the data set's supervised pair, or else its feature "image", or else the first image by name; "label" is the class
   of the supervised pair, or else the feature "label", where there is such a one.
+
+  Data with the splits "trainA" and "trainB", as `cycle_gan/horse2zebra` and its siblings have, is unpaired: A is "x", B
+  is "y", and there are no labels, which would only name the domain. "testA" and "testB" are held out.
 
   Args:
     name: as TFDS has it, `NAME[/CONFIG][:VERSION]`.
     resolution: side in pixels to fit each image to (`transforms.fit`); None keeps their size, which must then be one.
+    resize: side to fit the training images to instead, for a square of `resolution` to be cut out at random whenever
+      one is drawn: CycleGAN's 286 for 256. 0 cuts nothing.
+    flip: whether half of the training images are mirrored as they are drawn.
 
   Returns:
-    Dataset of "x" [H, W, C] in [-1, 1] and, where the data has classes, "label".
+    Dataset of "x" [H, W, C] in [-1, 1] and, where the data has classes, "label"; or of "x" and "y".
 
   Raises:
     ValueError: TFDS knows no such data set, version or configuration; it is not prepared on this machine, or in a
       format that only TensorFlow reads; it has no 8-bit images, no split "train" or an empty split; its images differ
-      in shape.
+      in shape; resize is below resolution.
   """
+  stored, crop = sides(resolution, resize)
   builder = _prepared(name)
   image, label = _features(builder.info)
   if image is None:
     features = ", ".join(sorted(builder.info.features))
     raise ValueError(f"data set {name!r} has no 8-bit image: its features are {features}")
   splits = builder.info.splits
+  if "trainA" in splits and "trainB" in splits:
+    train, test = zip(*(_parts(builder, letter, image, None, stored, resolution) for letter in "AB"))
+    domains = ({entry: split["x"]} for entry, split in zip("xy", train))
+    return from_domains(f"tfds:{name}", *domains, {k: v["x"] for k, v in zip("xy", test)}, crop=crop, flip=flip)
   if "train" not in splits:
-    raise ValueError(f"data set {name!r} has no split 'train': its splits are {', '.join(splits)}")
-  parts = ("train", "test") if "test" in splits else ("train[:90%]", "train[90%:]")
-  train, test = (_read(builder, part, image, label, resolution) for part in parts)
-  return from_arrays(f"tfds:{name}", train, test, builder.info.features[label].num_classes if label else 0)
+    found = ", ".join(splits)
+    raise ValueError(f"data set {name!r} has no split 'train', nor trainA and trainB: its splits are {found}")
+  train, test = _parts(builder, "", image, label, stored, resolution)
+  classes = builder.info.features[label].num_classes if label else 0
+  return from_arrays(f"tfds:{name}", train, test, classes, crop, flip)
+
+
+def _parts(
+  builder: Any, domain: str, image: str, label: str | None, stored: int | None, resolution: int | None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+  """The training images, with the side `stored`, and the held-out ones, with the side `resolution`."""
+  train, test = f"train{domain}", f"test{domain}"
+  if test not in builder.info.splits:
+    train, test = f"{train}[:90%]", f"{train}[90%:]"
+  return _read(builder, train, image, label, stored), _read(builder, test, image, label, resolution)
 
 
 def _prepared(name: str) -> Any:

@@ -10,6 +10,7 @@ import optax
 
 from gan_jax import optim
 from gan_jax.game import Aux, Game, Move, Net, Optimizers, Player, optimizer_of
+from gan_jax.games import statistics
 from gan_jax.losses.adversarial import AdversarialLoss
 from gan_jax.losses.penalties import Critic
 
@@ -123,7 +124,7 @@ class _Frame(NamedTuple):
     before = state.stats[self.role]
     real_score, stats = self.score(params, before, shown[0], real_key, state.step)
     fake_score, fake_stats = self.score(params, before, shown[1], fake_key, state.step)
-    moved = {"generator": generator_stats, self.role: jax.tree.map(_mean, stats, fake_stats)}
+    moved = {"generator": generator_stats, self.role: statistics.mean(stats, fake_stats)}
     return shown, (real_score, fake_score), moved
 
 
@@ -171,11 +172,6 @@ def _optimizers(tx: Optimizers, role: str, extra_gradient: bool) -> dict[str, op
   """Each player's optimiser."""
   both = {player: optimizer_of(tx, player) for player in (role, "generator")}
   return {player: optim.extra_gradient(each) for player, each in both.items()} if extra_gradient else both
-
-
-def _mean(real: jax.Array, fake: jax.Array) -> jax.Array:
-  """What one move makes of a statistic: real and generated data are scored from the same one, and count alike."""
-  return 0.5 * (real + fake) if jnp.issubdtype(real.dtype, jnp.floating) else real
 
 
 def at(value: Scheduled, step: jax.Array) -> Number:

@@ -57,23 +57,24 @@ def non_saturating(smoothing: float | jax.Array = 0.0) -> AdversarialLoss:
   return AdversarialLoss(minimax(smoothing).discriminator, generator)
 
 
-def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0) -> AdversarialLoss:
-  """Half the squared distance of scores from targets. Mao et al. 2017, eq. 2; 0, 1, 1 is its eq. 9, -1, 1, 0 its eq. 8.
+def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0, scale: float = 0.5) -> AdversarialLoss:
+  """The squared distance of scores from targets. Mao et al. 2017, eq. 2; 0, 1, 1 is its eq. 9, -1, 1, 0 its eq. 8.
 
   Args:
     a: the discriminator's target for generated data.
     b: its target for real data.
     c: the score that the generator wants for its data. With b - c = 1 and b - a = 2 the game minimises a Pearson
       divergence.
+    scale: what each mean square is multiplied with; CycleGAN's losses have 1 (Zhu et al. 2017, section 4).
   """
 
   def discriminator(real, fake):
     _check_scores(real, fake)
-    return 0.5 * jnp.mean(jnp.square(real - b)) + 0.5 * jnp.mean(jnp.square(fake - a))
+    return scale * jnp.mean(jnp.square(real - b)) + scale * jnp.mean(jnp.square(fake - a))
 
   def generator(fake, real):
     _check_scores(fake, real)
-    return 0.5 * jnp.mean(jnp.square(fake - c))
+    return scale * jnp.mean(jnp.square(fake - c))
 
   return AdversarialLoss(discriminator, generator)
 

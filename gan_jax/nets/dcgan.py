@@ -86,17 +86,50 @@ class Discriminator(nn.Module):
     Raises:
       ValueError: for a resolution that is not one of `RESOLUTIONS`.
     """
-    widths = _widths(self.resolution, self.width)
-    chex.assert_shape(x, (None, self.resolution, self.resolution, self.channels))
-    x = x.astype(self.dtype)
-    for i, width in enumerate(widths):
-      x = Conv(width, strides=(2, 2), use_bias=i == 0, kernel_init=_init)(x)
-      x = nn.leaky_relu(x if i == 0 else _BatchNorm()(x, train), 0.2)
+    x = _halvings(self, x, train)
     # A convolution that leaves a single pixel is a matrix product.
-    kernel = self.param("kernel", _init, (4, 4, widths[-1], 1), jnp.float32)
+    kernel = self.param("kernel", _init, (4, 4, x.shape[-1], 1), jnp.float32)
     bias = self.param("bias", nn.initializers.zeros, (1,), jnp.float32)
     scores = jnp.einsum("bhwc,hwco->bo", x, kernel.astype(self.dtype), preferred_element_type=jnp.float32)
     return scores[:, 0] + bias
+
+
+class Trunk(nn.Module):
+  """The discriminator up to its last layer, and a dense layer: features for heads, as InfoGAN's D and Q share them.
+
+  Chen et al. 2016, appendix C.1: batch-normalised leaky units behind the convolutions, 1,024 of them.
+
+  Attributes:
+    features: how many there are.
+    resolution, width, channels, dtype: as of `Discriminator`; features are float32.
+  """
+
+  features: int = 1024
+  resolution: int = 32
+  width: int = 64
+  channels: int = 3
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
+    """x [B, resolution, resolution, channels] -> [B, features], float32.
+
+    Raises:
+      ValueError: for a resolution that is not one of `RESOLUTIONS`.
+    """
+    x = _halvings(self, x, train)
+    x = nn.Dense(self.features, use_bias=False, kernel_init=_init, dtype=self.dtype)(x.reshape(len(x), -1))
+    return nn.leaky_relu(_BatchNorm()(x, train), 0.2).astype(jnp.float32)
+
+
+def _halvings(net, x, train):
+  """The strided convolutions of the discriminator `net`, from its images down to 4x4, within its compact call."""
+  chex.assert_shape(x, (None, net.resolution, net.resolution, net.channels))
+  x = x.astype(net.dtype)
+  for i, width in enumerate(_widths(net.resolution, net.width)):
+    x = Conv(width, strides=(2, 2), use_bias=i == 0, kernel_init=_init)(x)
+    x = nn.leaky_relu(x if i == 0 else _BatchNorm()(x, train), 0.2)
+  return x
 
 
 def _widths(resolution, width):

@@ -89,8 +89,30 @@ class BatchNorm(nn.Module):
     return y.reshape(x.shape).astype(x.dtype)
 
 
+class InstanceNorm(nn.Module):
+  """Normalises each channel of each image by its own mean and biased variance, in float32. Ulyanov et al. 2016.
+
+  It has no scale and shift of its own, and no moving averages: training and sampling are alike. A map of one pixel
+  becomes zero.
+
+  Attributes:
+    epsilon: what is added to the variance.
+  """
+
+  epsilon: float = 1e-5
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, H, W, C] -> [B, H, W, C]."""
+    y = x.astype(jnp.float32)
+    # In two passes: the maps of a flat image differ by little from a large mean, and in one pass that is lost.
+    y = y - y.mean((1, 2), keepdims=True)
+    y = y * jax.lax.rsqrt(jnp.square(y).mean((1, 2), keepdims=True) + self.epsilon)
+    return y.astype(x.dtype)
+
+
 class FourierFeatures(nn.Module):
-  """x with cos(w.x) and sin(w.x) beside it, for wave vectors w drawn once. Tancik et al. 2020, section 5.
+  """cos(w.x) and sin(w.x) for wave vectors w drawn once. Tancik et al. 2020, section 5.
 
   The features of x + noise, averaged over Gaussian noise, are those of x times exp(-|w|^2 noise^2 / 2): by that they are
   faded here, so that a network told of the noise sees no wave shorter than what the noise leaves of it.
@@ -105,10 +127,10 @@ class FourierFeatures(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, noise: jax.Array | float = 0.0) -> jax.Array:
-    """[B, D] -> [B, D + 2 waves]; `noise` is a standard deviation in units of x. The w are in the collection "waves"."""
+    """[B, D] -> [B, 2 waves]; `noise` is a standard deviation in units of x. The w are in the collection "waves"."""
     w = self.variable("waves", "w", lambda: self._draw(self.make_rng("params"), x.shape[-1])).value
     fade = jnp.exp(-0.5 * jnp.square(noise * jnp.linalg.norm(w, axis=0)))[None]
-    return jnp.concatenate([x, jnp.cos(x @ w) * fade, jnp.sin(x @ w) * fade], axis=-1)
+    return jnp.concatenate([jnp.cos(x @ w) * fade, jnp.sin(x @ w) * fade], axis=-1)
 
   def _draw(self, key: jax.Array, dimensions: int) -> jax.Array:
     direction_key, length_key = jax.random.split(key)

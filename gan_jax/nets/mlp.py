@@ -1,4 +1,4 @@
-"""Multi-layer perceptrons, for toy distributions and small images."""
+"""Multi-layer perceptrons, for toy distributions, small images, and as heads on features."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -50,6 +50,8 @@ class Discriminator(nn.Module):
     hidden: units of each hidden layer.
     activation: between layers.
     spectral_norm: divides every layer's weights by their largest singular value (Miyato et al. 2018).
+    powers: the inputs are x, x^2, ..., up to this power: beyond the data, a log density ratio of Gaussians goes on as a
+      quadratic function, which bounded units of x alone cannot.
     fourier: how many random Fourier features stand beside the data as inputs (Tancik et al. 2020); 0 for none.
     frequencies: the lowest and the highest length of their wave vectors, in radians per unit of data; in between, lengths
       are log-uniform.
@@ -59,6 +61,7 @@ class Discriminator(nn.Module):
   hidden: Sequence[int] = (256, 256)
   activation: Callable[[jax.Array], jax.Array] = nn.relu
   spectral_norm: bool = False
+  powers: int = 1
   fourier: int = 0
   frequencies: tuple[float, float] = (0.5, 20.0)
   dtype: jnp.dtype = jnp.float32
@@ -71,9 +74,32 @@ class Discriminator(nn.Module):
       layer = nn.Dense(features, dtype=self.dtype)
       return SpectralNorm(layer)(x, train) if self.spectral_norm else layer(x)
 
-    x = x.reshape(len(x), -1)
+    data = x.reshape(len(x), -1)
+    x = jnp.concatenate([data**power for power in range(1, self.powers + 1)], -1)
     if self.fourier:
-      x = FourierFeatures(self.fourier, self.frequencies)(x, noise)
+      x = jnp.concatenate([x, FourierFeatures(self.fourier, self.frequencies)(data, noise)], -1)
     for features in self.hidden:
       x = self.activation(dense(features, x))
     return dense(1, x)[:, 0].astype(jnp.float32)
+
+
+class Head(nn.Module):
+  """Dense layers from features to numbers, such as InfoGAN's recognition head. Chen et al. 2016, appendix C.1.
+
+  Attributes:
+    outputs: how many numbers.
+    hidden: units of each hidden layer, batch-normalised and leaky with slope 0.2.
+    dtype: of the computation; parameters and outputs are float32.
+  """
+
+  outputs: int
+  hidden: Sequence[int] = (128,)
+  dtype: jnp.dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
+    """Features [B, ...] to [B, outputs]."""
+    x = x.reshape(len(x), -1)
+    for features in self.hidden:
+      x = nn.leaky_relu(BatchNorm()(nn.Dense(features, use_bias=False, dtype=self.dtype)(x), train), 0.2)
+    return nn.Dense(self.outputs, dtype=self.dtype)(x).astype(jnp.float32)

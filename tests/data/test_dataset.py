@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax.data import mnist, synthetic
-from gan_jax.data.dataset import decode, from_arrays
+from gan_jax.data.dataset import augment, decode, from_arrays, from_domains, sides
 
 SOURCES = [mnist.digits, synthetic.ring8]
 
@@ -97,3 +97,108 @@ def test_from_arrays_draws_each_example_alike_and_keeps_rows_together():
   np.testing.assert_array_equal(batch["extra"], label / 2)
   expected = 10_000 / 5
   assert ((np.bincount(label, minlength=5) - expected) ** 2 / expected).sum() < 20  # chi-squared, 4 degrees: p < 0.001
+
+
+def coordinates(count, height, width):
+  """Images whose pixels are their row and column, so that a crop says whence it comes."""
+  return np.broadcast_to(np.stack(np.mgrid[:height, :width], axis=-1).astype(np.uint8), (count, height, width, 2))
+
+
+def test_one_domain_draws_the_numbers_that_it_always_drew():
+  """Runs that were made before are repeated bit for bit: the index is drawn with the key itself."""
+  x = np.arange(7, dtype=np.uint8).reshape(7, 1, 1, 1)
+  key = jax.random.key(11)
+  batch = from_arrays("seven", {"x": x}, {"x": x}).draw(key, 64)
+  np.testing.assert_array_equal(batch["x"], decode({"x": jnp.asarray(x)[jax.random.randint(key, (64,), 0, 7)]})["x"])
+
+
+def test_domains_are_drawn_independently_and_rows_stay_together():
+  x, y = (np.arange(n, dtype=np.uint8).reshape(n, 1, 1, 1) for n in (40, 50))
+  train_x, train_y = {"x": x, "label": np.arange(40)}, {"y": y, "label_y": np.arange(50)}
+  dataset = from_domains("two", train_x, train_y, {"x": x, "y": y}, classes=50)
+  assert (dataset.shape, dataset.size, dataset.classes, dataset.stream) == ((1, 1, 1), 40, 50, None)
+  assert from_domains("two", {"x": y}, {"y": x}, {}).size == 40
+  batch = {k: np.asarray(v) for k, v in dataset.draw(jax.random.key(0), 10_000).items()}
+  for image, label, count in (("x", "label", 40), ("y", "label_y", 50)):
+    np.testing.assert_allclose(batch[image][:, 0, 0, 0], batch[label] / 127.5 - 1, atol=1e-6)
+    expected = 10_000 / count
+    seen = np.bincount(batch[label], minlength=count)
+    assert ((seen - expected) ** 2 / expected).sum() < 86  # chi-squared, at most 49 degrees: p < 0.001
+  assert abs(np.corrcoef(batch["label"], batch["label_y"])[0, 1]) < 4 / np.sqrt(10_000)
+
+
+def test_two_equal_domains_are_not_drawn_alike():
+  x = np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1)
+  dataset = from_domains("same", {"x": x}, {"y": x}, {"x": x, "y": x})
+  batch = jax.jit(lambda draw, key: draw(key, 10_000))(dataset.draw, jax.random.key(1))
+  assert float(jnp.mean(batch["x"] == batch["y"])) < 0.02  # 0.01 expected
+  assert len(jax.tree.leaves(dataset.draw)) == 2
+
+
+def test_domains_of_different_shapes_or_shared_names():
+  x, y = np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 4, 5, 3), np.uint8)
+  with pytest.raises(ValueError, match=r"images \[4, 4, 3\] in domain x but \[4, 5, 3\] in domain y"):
+    from_domains("two", {"x": x}, {"y": y}, {})
+  assert from_domains("two", {"x": x}, {"y": y}, {}, crop=4).shape == (4, 4, 3)
+  with pytest.raises(ValueError, match=r"both domains have \['label'\]"):
+    from_domains("two", {"x": x, "label": np.arange(2)}, {"y": x, "label": np.arange(2)}, {})
+
+
+def test_crops_lie_within_at_every_place_and_half_are_mirrored():
+  x = np.asarray(augment(jnp.asarray(coordinates(6000, 5, 7)), jax.random.key(2), 4, flip=True)).astype(int)
+  assert x.shape == (6000, 4, 4, 2)
+  top, left = x[:, 0, 0, 0], x[..., 1].min((1, 2))
+  mirrored = x[:, 0, 0, 1] > x[:, 0, -1, 1]
+  across = np.where(mirrored[:, None], np.arange(4)[::-1], np.arange(4))
+  rows, columns = top[:, None] + np.arange(4), left[:, None] + across
+  np.testing.assert_array_equal(x[..., 0], np.broadcast_to(rows[:, :, None], (6000, 4, 4)))
+  np.testing.assert_array_equal(x[..., 1], np.broadcast_to(columns[:, None, :], (6000, 4, 4)))
+  seen = np.zeros((2, 4, 2))
+  np.add.at(seen, (top, left, mirrored.astype(int)), 1)
+  expected = 6000 / 16
+  assert ((seen - expected) ** 2 / expected).sum() < 38  # chi-squared, 15 degrees: p < 0.001
+
+
+def test_augmentation_by_parts():
+  images = jnp.asarray(coordinates(50, 4, 4))
+  whole = augment(images, jax.random.key(0))
+  np.testing.assert_array_equal(whole, images)
+  assert augment(images, jax.random.key(0), 3).dtype == jnp.uint8
+  assert (jnp.diff(augment(images, jax.random.key(0), 3)[..., 1].astype(int), axis=2) == 1).all()
+  flipped = np.asarray(augment(images, jax.random.key(0), flip=True))
+  assert {x.tobytes() for x in flipped} == {np.asarray(x).tobytes() for x in (images[0], images[0, :, ::-1])}
+
+
+def test_drawn_images_are_augmented_and_the_rest_is_not():
+  x = coordinates(8, 6, 6) + np.arange(8, dtype=np.uint8)[:, None, None, None] * 10
+  train = {"x": x, "mask": x, "label": np.arange(8, dtype=np.int32)}
+  dataset = from_arrays("eight", train, {"x": x[:, :4, :4]}, 8, crop=4, flip=True)
+  assert dataset.shape == (4, 4, 2)
+  draw = jax.jit(lambda draw, key: draw(key, 300))
+  batch = {k: np.asarray(v) for k, v in draw(dataset.draw, jax.random.key(0)).items()}
+  assert batch["x"].shape == (300, 4, 4, 2)
+  np.testing.assert_array_equal(batch["x"], batch["mask"])  # all images of an example alike
+  pixels = np.rint((batch["x"] + 1) * 127.5).astype(int)
+  np.testing.assert_array_equal(pixels[..., 0].min((1, 2)) // 10, batch["label"])
+  assert len({p.tobytes() for p in pixels[batch["label"] == 3]}) > 10
+  other = draw(dataset.draw, jax.random.key(1))
+  assert not np.array_equal(batch["x"], other["x"])
+
+
+@pytest.mark.parametrize(
+  "settings, expected",
+  [((None, 0), (None, None)), ((256, 0), (256, None)), ((256, 286), (286, 256)), ((256, 256), (256, None))],
+)
+def test_sides(settings, expected):
+  assert sides(*settings) == expected
+
+
+@pytest.mark.parametrize("settings, message", [((None, 286), "no resolution says"), ((256, 255), "give more")])
+def test_sides_that_cannot_be(settings, message):
+  with pytest.raises(ValueError, match=f"resize is {settings[1]}, .*{message}"):
+    sides(*settings)
+
+
+def test_a_resolution_below_one():
+  with pytest.raises(ValueError, match="resolution must be at least 1 pixel, not 0"):
+    sides(0, 0)

@@ -62,7 +62,10 @@ def folder(tmp_path_factory):
   prepare(folder, "toy_one_split", digit, {"train": grey(0, 20)})
   prepare(folder, "toy_sizes", colour, {"train": wide, "test": wide})
   prepare(folder, "toy_words", {"text": F.Text()}, {"train": [{"text": "a"}], "test": [{"text": "b"}]})
-  prepare(folder, "toy_domains", digit, {"trainA": grey(0, 3), "trainB": grey(3, 6)})
+  domains = {"trainA": grey(0, 8), "trainB": grey(8, 18), "testA": grey(18, 20), "testB": grey(20, 23)}
+  prepare(folder, "toy_domains", digit, domains)
+  prepare(folder, "toy_domains_untested", digit, {"trainA": grey(0, 10), "trainB": grey(10, 20), "testA": grey(20, 23)})
+  prepare(folder, "toy_one_domain", digit, {"trainA": grey(0, 3), "testA": grey(3, 6)})
   prepare(folder, "toy_tiny", digit, {"train": grey(0, 2)})
   several = {k: F.Image(shape=(6, 6, 1)) for k in "bca"} | {k: F.ClassLabel(num_classes=2) for k in ("kind", "label")}
   examples = [{k: png(i, 6, 6, 1) for i, k in enumerate("abc")} | {"kind": 1, "label": 0}]
@@ -131,9 +134,44 @@ def test_no_image():
     source.load("toy_words")
 
 
+def tens(images):
+  """Which examples of `grey` these are."""
+  return sorted((np.asarray(images).mean((1, 2, 3)) / 10).tolist())
+
+
+def test_domains_are_unpaired():
+  dataset = source.load("toy_domains")
+  assert (dataset.name, dataset.shape, dataset.classes, dataset.size) == ("tfds:toy_domains", (6, 6, 1), 0, 8)
+  assert dataset.test.keys() == {"x", "y"}
+  assert tens(dataset.test["x"]) == [18, 19] and tens(dataset.test["y"]) == [20, 21, 22]
+  batch = dataset.draw(jax.random.key(0), 200)
+  assert batch.keys() == {"x", "y"} and batch["x"].dtype == np.float32
+  x, y = (np.rint((np.asarray(batch[k]).mean((1, 2, 3)) + 1) * 12.75).astype(int) for k in "xy")
+  assert set(x.tolist()) == set(range(8)) and set(y.tolist()) == set(range(8, 18))
+
+
+def test_a_domain_without_a_test_split_has_its_last_tenth_held_out():
+  dataset = source.load("toy_domains_untested")
+  assert tens(dataset.test["x"]) == [20, 21, 22] and len(dataset.test["y"]) == 1
+  x, y = (draw.args[0] for draw in dataset.draw.args)
+  assert tens(x["x"]) == list(range(10))
+  assert sorted(tens(y["y"]) + tens(dataset.test["y"])) == list(range(10, 20))
+
+
+@pytest.mark.parametrize("name", ["toy_digits", "toy_domains"])
+def test_resize_is_for_training_and_resolution_for_testing(name):
+  dataset = source.load(name, resolution=8, resize=12, flip=True)
+  assert dataset.shape == dataset.test["x"].shape[1:] == (8, 8, 1)
+  assert {leaf.shape[1:] for leaf in jax.tree.leaves(dataset.draw) if leaf.ndim == 4} == {(12, 12, 1)}
+  batch = dataset.draw(jax.random.key(0), 5)
+  assert {batch[k].shape for k in batch.keys() & {"x", "y"}} == {(5, 8, 8, 1)}
+  with pytest.raises(ValueError, match="resize is 6, and no squares of resolution 8"):
+    source.load(name, resolution=8, resize=6)
+
+
 def test_no_train_split():
-  with pytest.raises(ValueError, match="has no split 'train': its splits are trainA, trainB"):
-    source.load("toy_domains")
+  with pytest.raises(ValueError, match="no split 'train', nor trainA and trainB: its splits are t.*A, t.*A$"):
+    source.load("toy_one_domain")
 
 
 def test_empty_split():
@@ -215,8 +253,8 @@ import importlib.abc, importlib.machinery, sys
 {inspect.getsource(Blocked)}
 sys.meta_path.insert(0, Blocked())
 import gan_jax
-from gan_jax.data import dataset, idx, mnist, synthetic, tfds, transforms
-print(sorted({{"tensorflow_datasets", "sklearn", "mlxtend"}} & sys.modules.keys()))
+from gan_jax.data import dataset, folder, idx, mnist, stream, synthetic, tfds, transforms
+print(sorted({{"grain", "tensorflow_datasets", "sklearn", "mlxtend"}} & sys.modules.keys()))
 data = tfds.load("toy_digits")
 print(data.test["x"].sum(), sorted({{"tensorflow", "matplotlib"}} & sys.modules.keys()))
 try:

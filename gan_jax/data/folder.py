@@ -1,0 +1,248 @@
+"""A folder of image files, of one domain or, for translation, of two."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import difflib
+import functools
+import os
+import pathlib
+import struct
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from gan_jax.data.dataset import Dataset, from_arrays, from_domains, sides
+from gan_jax.data.stream import batches
+from gan_jax.data.transforms import fit
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
+_THREADS = 16
+_AT_ONCE = 4096  # `map` keeps a record of each item that it has been given, and there may be millions
+_UNREADABLE = (
+  OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError
+)  # fmt: skip
+
+
+def load(
+  place: str, resolution: int | None = None, resize: int = 0, flip: bool = False, memory: float = 4.0
+) -> Dataset:
+  """Reads the images in a folder and its subfolders: PNG, JPEG, WebP, BMP and the first picture of a GIF.
+
+  Which images there are:
+    - With trainA and trainB the data is unpaired: A is "x", B is "y", without labels; testA and testB are held out.
+    - Otherwise, with a folder `train`, that is the training split and `test` the held-out one, and what lies beside
+      them is not read. Without it all images are of one set.
+    - A split without a test folder of its own has its last tenth held out, by sorted name, of each class and at least
+      one image.
+    - If every image lies in a subfolder and there are several, the subfolders' names, sorted, are the classes.
+    - Other kinds of file, and names that start with a dot, are passed over.
+
+  What becomes of a file: it is turned as its EXIF orientation says; transparent parts show white; palettes and CMYK
+  become RGB; 16-bit grey is scaled to 8 bits, and Pillow does so with 16-bit colour. If one file of the data set is
+  stored in colour, grey ones become RGB, and otherwise there is one channel. Last comes `transforms.fit`.
+
+  Args:
+    place: the folder.
+    resolution: side in pixels to fit the images to; None keeps their size, which must then be one.
+    resize: side to fit the training images to instead, for a square of `resolution` to be cut out at random whenever
+      one is drawn: CycleGAN's 286 for 256. 0 cuts nothing.
+    flip: whether half of the training images are mirrored as they are drawn.
+    memory: GiB of decoded training images to hold on the device. More than that are streamed from disk (`stream`): then
+      only the heads of training files are read and checked here, and the rest when it is their turn. Test images are
+      always read.
+
+  Returns:
+    Dataset of "x" [H, W, C] in [-1, 1] and "label" or "y" as above.
+
+  Raises:
+    ValueError: there is no such folder, or a part of it is missing or has too few images; a file is damaged; images
+      differ in size and no resolution is given, or are too many to hold and none is given; a class has test images but
+      none to train with; resize is below resolution.
+  """
+  stored, crop = sides(resolution, resize)
+  if not memory >= 0:
+    raise ValueError(f"memory is {memory}; it has to be a number of GiB of at least 0")
+  root = _existing(pathlib.Path(place).expanduser())
+  train, test, classes = _domains(root) if _unpaired(root) else _classes(root)
+  files = [path for part in (*train, *test) for path in part.paths]
+  heads = dict(zip(files, _threaded(_head, files)))
+  channels = 3 if any(head.colour for head in heads.values()) else 1
+  pixels = sum(stored**2 if stored else heads[path].pixels for part in train for path in part.paths)
+  held = pixels * channels <= memory * 2**30
+  if stored is None and not held:
+    raise ValueError(
+      f"{root}: {pixels * channels / 2**30:.3g} GiB of training images are more than memory, {memory:g} GiB, and to be "
+      "streamed they need a resolution: give one, or more memory"
+    )
+  # Files of other sizes are measured against the first one's.
+  shape = (stored, stored, channels) if stored else _read(files[0], channels, None).shape
+  train = [_Images(part, channels, stored, shape) for part in train]
+  shape = (resolution, resolution, channels) if resolution else shape
+  held_out = {k: v for part in test for k, v in _Images(part, channels, resolution, shape).arrays().items()}
+  name = f"folder:{place}"
+  if held:
+    make = from_arrays if len(train) == 1 else from_domains
+    return make(name, *(images.arrays() for images in train), held_out, classes, crop, flip)
+  stream = functools.partial(batches, train, crop=crop, flip=flip)
+  return Dataset(name, shape, classes, min(map(len, train)), None, held_out, stream)
+
+
+class _Part(NamedTuple):
+  """The files of a split of a domain, under the name that their images have in a batch."""
+
+  name: str
+  paths: list[pathlib.Path]
+  labels: list[int] | None = None
+
+
+class _Head(NamedTuple):
+  colour: bool
+  pixels: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Images:
+  """Examples by their number, read when they are asked for: a `stream.Source`."""
+
+  part: _Part
+  channels: int
+  side: int | None
+  shape: tuple[int, ...]
+
+  def __len__(self) -> int:
+    return len(self.part.paths)
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    path, labels = self.part.paths[index], self.part.labels
+    image = _read(path, self.channels, self.side)
+    if image.shape != self.shape:
+      raise ValueError(
+        f"{path} is {list(image.shape)}, but others are {list(self.shape)}: give a resolution to bring them to"
+      )
+    return {self.part.name: image} | ({"label": np.int32(labels[index])} if labels else {})
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """All of them."""
+    images = np.empty((len(self), *self.shape), np.uint8)  # filled in place: a list to stack would take as much again
+
+    def fill(index: int) -> None:
+      images[index] = self[index][self.part.name]
+
+    list(_threaded(fill, range(len(self))))
+    labels = {} if self.part.labels is None else {"label": np.array(self.part.labels, np.int32)}
+    return {self.part.name: images} | labels
+
+
+def _threaded(function: Callable, items: Sequence) -> Iterator:
+  """`map` by threads, which Pillow and the disk leave free to run side by side."""
+  with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+    for start in range(0, len(items), _AT_ONCE):
+      yield from pool.map(function, items[start : start + _AT_ONCE])
+
+
+def _existing(root: pathlib.Path) -> pathlib.Path:
+  if root.is_dir():
+    return root
+  siblings = sorted(p.name for p in root.parent.iterdir() if p.is_dir()) if root.parent.is_dir() else []
+  near = difflib.get_close_matches(root.name, siblings, 1)
+  hint = f"did you mean {root.parent / near[0]}?" if near else "give the path of a folder of images"
+  raise ValueError(f"no folder {root}: {hint}")
+
+
+def _unpaired(root: pathlib.Path) -> bool:
+  there = [name for name in ("trainA", "trainB") if (root / name).is_dir()]
+  if len(there) == 1:
+    raise ValueError(f"{root} has {there[0]} alone: unpaired data has both trainA and trainB")
+  return bool(there)
+
+
+def _domains(root: pathlib.Path) -> tuple[list[_Part], list[_Part], int]:
+  train, test = [], []
+  for name, letter in (("x", "A"), ("y", "B")):
+    files, other = _find(root / f"train{letter}"), root / f"test{letter}"
+    kept, held_out = (list(files), list(_find(other))) if other.is_dir() else _part(root, dict.fromkeys(files, ""))
+    train.append(_Part(name, kept))
+    test.append(_Part(name, held_out))
+  return train, test, 0
+
+
+def _classes(root: pathlib.Path) -> tuple[list[_Part], list[_Part], int]:
+  base, other = root / "train", root / "test"
+  if other.is_dir() and not base.is_dir():
+    raise ValueError(f"{root} has a folder test but no folder train to go with it")
+  files = _find(base if base.is_dir() else root)
+  held_out = _find(other) if other.is_dir() else {}
+  classes = sorted(set(files.values()))
+  labelled = len(classes) > 1 and all([*files.values(), *held_out.values()])
+  if not labelled:
+    files, classes = dict.fromkeys(files, ""), []
+  elif unknown := sorted(set(held_out.values()) - set(classes)):
+    raise ValueError(f"{other} has a class {unknown[0]!r} that {base} has not: its classes are {', '.join(classes)}")
+  kept, rest = (list(files), list(held_out)) if held_out else _part(root, files)
+  index, names = {name: i for i, name in enumerate(classes)}, files | held_out
+  train, test = ([_Part("x", paths, [index[names[p]] for p in paths] if labelled else None)] for paths in (kept, rest))
+  return train, test, len(classes)
+
+
+def _part(root: pathlib.Path, files: dict[pathlib.Path, str]) -> tuple[list[pathlib.Path], list[pathlib.Path]]:
+  """The first nine tenths and the last of each class; a class of one image is for training."""
+  counts, seen = Counter(files.values()), Counter()
+  kept, held_out = [], []
+  for path, name in files.items():
+    seen[name] += 1
+    last = max(counts[name] // 10, 1) if counts[name] > 1 else 0
+    (held_out if seen[name] > counts[name] - last else kept).append(path)
+  if not held_out:
+    raise ValueError(f"{root} has {len(files)} images to train with, and none can be held out: it takes two of a class")
+  return kept, held_out
+
+
+def _find(folder: pathlib.Path) -> dict[pathlib.Path, str]:
+  """Images, sorted, each with the subfolder that it is in or under, "" at the top."""
+  found = {}
+  for place, subfolders, names in os.walk(folder, followlinks=True):
+    subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+    for name in names:
+      if name.lower().endswith(SUFFIXES) and not name.startswith("."):
+        path = pathlib.Path(place, name)
+        above = path.relative_to(folder).parts[:-1]
+        found[path] = above[0] if above else ""
+  if not found:
+    raise ValueError(f"{folder} holds no images: there is no file that ends in {', '.join(SUFFIXES)}")
+  return dict(sorted(found.items()))
+
+
+@contextlib.contextmanager
+def _opened(path: pathlib.Path) -> Iterator[Any]:
+  try:
+    with Image.open(path) as image:
+      yield image
+  except _UNREADABLE as error:
+    raise ValueError(f"{path} cannot be read as an image ({error}): mend it or take it away") from error
+
+
+def _head(path: pathlib.Path) -> _Head:
+  with _opened(path) as image:
+    return _Head(Image.getmodebase(image.mode) != "L", image.width * image.height)
+
+
+def _read(path: pathlib.Path, channels: int, side: int | None) -> np.ndarray:
+  with _opened(path) as image:
+    pixels = _flatten(ImageOps.exif_transpose(image), channels)
+  return fit(pixels[None], side)[0]
+
+
+def _flatten(image: Any, channels: int) -> np.ndarray:
+  """Pixels [H, W, channels] uint8, on white."""
+  if image.mode.startswith("I"):  # 16 bits, of which Pillow's `convert` would clip all above 255
+    deep, clear = np.asarray(image).astype(np.int64), image.info.get("transparency", -1)
+    image = Image.fromarray(np.where(deep == clear, 255, (deep + 128) // 257).astype(np.uint8))
+  if image.has_transparency_data:
+    image = image.convert("RGBA")
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+  return np.asarray(image.convert("RGB" if channels == 3 else "L")).reshape(image.height, image.width, channels)

@@ -1,0 +1,184 @@
+"""Networks that turn images into images, and a discriminator of patches: those of CycleGAN (Zhu et al. 2017, appendix
+7.2) and pix2pix (Isola et al. 2017, appendix 6.1).
+
+Weights start as N(0, 0.02). The norm is instance norm without scale and shift, as in CycleGAN's code; it takes away any
+constant, so a convolution before it has no bias. What the papers leave open follows the authors' code, which has these
+biases nevertheless: that is all that its parameter counts are larger by.
+"""
+
+from typing import Any
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from gan_jax.nets.conv import Conv, UpsampleConv, upsample_conv
+from gan_jax.nets.layers import InstanceNorm
+
+_init = nn.initializers.normal(0.02)
+
+
+class ResnetGenerator(nn.Module):
+  """CycleGAN's generator: two halvings, residual blocks at a quarter of the size, two doublings.
+
+  In the paper's notation c7s1-64, d128, d256, R256 times `blocks`, u128, u64, c7s1-3; the last ends in tanh. The 7x7
+  convolutions and those of the blocks see a reflected border, the strided ones zeros.
+
+  Attributes:
+    width: channels of the first layer; the paper's 64.
+    blocks: how many residual blocks; the paper has 6 for 128x128 and 9 from 256x256 on.
+    channels: of the images that come out; what comes in may have another number.
+    dtype: what to compute in; parameters, statistics and images are float32.
+  """
+
+  width: int = 64
+  blocks: int = 6
+  channels: int = 3
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """x [B, H, W, C] -> images [B, H, W, channels] in [-1, 1], float32.
+
+    Raises:
+      ValueError: if the height or the width is not a multiple of 4, or below 8.
+    """
+    chex.assert_rank(x, 4)
+    _check_resnet_size(x.shape[1:3])
+    normed = dict(use_bias=False, kernel_init=_init)
+    valid = dict(padding="VALID", kernel_init=_init)
+    x = _reflect(x.astype(self.dtype), 3)
+    x = nn.relu(InstanceNorm()(Conv(self.width, (7, 7), use_bias=False, **valid)(x)))
+    for i in (2, 4):
+      x = Conv(self.width * i, (3, 3), (2, 2), ((1, 0), (1, 0)), **normed)(x)
+      x = nn.relu(InstanceNorm()(x))
+    for _ in range(self.blocks):
+      y = Conv(self.width * 4, (3, 3), use_bias=False, **valid)(_reflect(x, 1))
+      y = nn.relu(InstanceNorm()(y))
+      y = Conv(self.width * 4, (3, 3), use_bias=False, **valid)(_reflect(y, 1))
+      x = x + InstanceNorm()(y)
+    for i in (2, 1):
+      x = nn.relu(InstanceNorm()(FractionalConv(self.width * i)(x)))
+    x = Conv(self.channels, (7, 7), **valid)(_reflect(x, 3))
+    return jnp.tanh(x.astype(jnp.float32))
+
+
+class UnetGenerator(nn.Module):
+  """pix2pix's generator: halved down to one pixel and doubled back, each size with a way across from one to the other.
+
+  C64-C128-C256-C512-C512-... in the paper's notation, and the same back, all 4x4 with stride 2. What goes across is put
+  beside what comes up. Without dropout, as CycleGAN uses it. Nothing normalises the one pixel: that would make it zero.
+
+  Attributes:
+    resolution: of the images, a power of two from 8 on; 256 makes the paper's 8 halvings.
+    width: channels of the first layer, doubled three times on the way down; the paper's 64.
+    channels: of the images that come out; what comes in may have another number.
+    dtype: what to compute in; parameters, statistics and images are float32.
+  """
+
+  resolution: int
+  width: int = 64
+  channels: int = 3
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """x [B, resolution, resolution, C] -> images [B, resolution, resolution, channels] in [-1, 1], float32.
+
+    Raises:
+      ValueError: if the resolution is not a power of two from 8 on.
+    """
+    if self.resolution < 8 or self.resolution & (self.resolution - 1):
+      raise ValueError(
+        f"a U-Net's resolution is a power of two from 8 on, not {self.resolution}: resize the images, or use a "
+        "ResnetGenerator, which takes multiples of 4"
+      )
+    chex.assert_shape(x, (None, self.resolution, self.resolution, None))
+    halvings = self.resolution.bit_length() - 1
+    widths = [self.width * min(2**i, 8) for i in range(halvings)]
+    x = x.astype(self.dtype)
+    ways = []
+    for i, width in enumerate(widths):
+      inner = 0 < i < halvings - 1
+      x = Conv(width, strides=(2, 2), use_bias=not inner, kernel_init=_init)(x)
+      x = nn.leaky_relu(InstanceNorm()(x) if inner else x, 0.2)
+      ways.append(x)
+    for width, across in zip(widths[-2::-1], ways[-2::-1], strict=True):
+      x = nn.relu(InstanceNorm()(UpsampleConv(width, use_bias=False, kernel_init=_init)(x)))
+      x = jnp.concatenate([x, across], axis=-1)
+    x = UpsampleConv(self.channels, kernel_init=_init)(x)
+    return jnp.tanh(x.astype(jnp.float32))
+
+
+class PatchDiscriminator(nn.Module):
+  """A score for each patch of an image, the discriminator of both papers.
+
+  4x4 convolutions, `layers` of stride 2 and two of stride 1, with LeakyReLU of slope 0.2 and norm in all but the first
+  and the last: C64-C128-C256-C512 with 3 layers. A score sees, besides what the norm tells it of the whole image, a
+  patch of side 16, 34 or 70 with 1, 2 or 3 layers, partly beyond the border at the rim. With 0 it is the PixelGAN,
+  C64-C128 of 1x1 convolutions, which sees one pixel.
+
+  Attributes:
+    width: channels of the first layer, doubled at each, three times at most; the papers' 64.
+    layers: how many of stride 2; the papers' 3, for 256x256.
+    dtype: what to compute in; parameters, statistics and scores are float32.
+  """
+
+  width: int = 64
+  layers: int = 3
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """x [B, H, W, C] -> raw scores [B, H', W', 1], float32; H' is H >> layers less 2, and H itself with 0 layers.
+
+    Raises:
+      ValueError: if the images are too small to leave a score.
+    """
+    chex.assert_rank(x, 4)
+    smallest = 3 * 2**self.layers if self.layers else 1
+    if min(x.shape[1:3]) < smallest:
+      raise ValueError(
+        f"a PatchDiscriminator of {self.layers} layers scores images of at least {smallest}x{smallest}, "
+        f"not {x.shape[1]}x{x.shape[2]}: give it fewer layers, or larger images"
+      )
+    window = dict(kernel_size=(4, 4), padding=((1, 1), (1, 1))) if self.layers else dict(kernel_size=(1, 1))
+    x = x.astype(self.dtype)
+    for i in range(max(self.layers, 1) + 1):
+      strides = (2, 2) if i < self.layers else (1, 1)
+      x = Conv(self.width * min(2**i, 8), strides=strides, use_bias=i == 0, kernel_init=_init, **window)(x)
+      x = nn.leaky_relu(InstanceNorm()(x) if i else x, 0.2)
+    return Conv(1, kernel_init=_init, **window)(x).astype(jnp.float32)
+
+
+class FractionalConv(nn.Module):
+  """A 3x3 convolution of stride 1/2 without bias, which doubles the size: the paper's "u".
+
+  That is, a convolution of the input with zeros between its pixels, one row and column of zeros before and two after;
+  torch's ConvTranspose2d(C, O, 3, stride=2, padding=1, output_padding=1) is the same with the kernel turned by half.
+
+  Attributes:
+    features: output channels.
+  """
+
+  features: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, H, W, C] -> [B, 2H, 2W, features], by a float32 parameter `kernel` [3, 3, C, features]."""
+    kernel = self.param("kernel", _init, (3, 3, x.shape[-1], self.features), jnp.float32)
+    # With a row and a column of zeros it is a 4x4 kernel, whose form on the CPU multiplies no zeros of the input.
+    return upsample_conv(x, jnp.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0))).astype(x.dtype))
+
+
+def _check_resnet_size(size):
+  if any(n % 4 or n < 8 for n in size):
+    raise ValueError(
+      f"a ResnetGenerator halves the size twice and doubles it back, so height and width are multiples of 4 from 8 on, "
+      f"not {size[0]}x{size[1]}: resize or crop the images"
+    )
+
+
+def _reflect(x, by):
+  return jnp.pad(x, ((0, 0), (by, by), (by, by), (0, 0)), mode="reflect")

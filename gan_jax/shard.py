@@ -1,0 +1,132 @@
+"""Games on many devices. Shardings are laid on from outside: no loss, net or game knows of a mesh.
+
+The compiler splits what one device would have computed, so batch statistics, relativistic pairs and pools are those of the
+whole batch, and every random number is the one that a single device would have drawn.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from gan_jax.game import Game, Net, TrainState
+
+_SMALL = 2**12  # elements of an array that is not worth splitting
+
+
+def connect(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
+  """Makes one run of many processes; to be called in each before anything is computed.
+
+  Args:
+    coordinator: HOST:PORT where process 0 listens. Empty on TPU pods, Slurm and Kubernetes, where it is found, as are the others.
+    processes: how many there are; 0 to be found.
+    process: which of them this is; -1 to be found.
+
+  Raises:
+    ValueError: if they can neither be found nor are given.
+  """
+  try:
+    jax.distributed.initialize(coordinator or None, processes or None, None if process < 0 else process)
+  except (ValueError, RuntimeError) as error:
+    raise ValueError(
+      f"the processes of the run did not find each other: {error} Outside of TPU pods, Slurm and Kubernetes give "
+      "distributed.coordinator=HOST:PORT, distributed.processes and, to each, its distributed.process"
+    ) from error
+
+
+def mesh(data: int = 1, member: int = 1) -> Mesh:
+  """The first data * member devices, with axes "member" and "data".
+
+  Raises:
+    ValueError: if there are fewer, or a run of many processes would leave some idle.
+  """
+  if data < 1 or member < 1:
+    raise ValueError(f"a mesh of data {data} and member {member}: both are at least 1")
+  devices, wanted = jax.devices(), data * member
+  if wanted > len(devices) or (jax.process_count() > 1 and wanted != len(devices)):
+    raise ValueError(
+      f"a mesh of data {data} and member {member} takes {wanted} devices; this run has {len(devices)}, "
+      f"in {jax.process_count()} processes"
+    )
+  return Mesh(np.array(devices[:wanted]).reshape(member, data), ("member", "data"))
+
+
+def over_data(mesh: Mesh, game: Game) -> Game:
+  """The same game, its networks splitting whatever they are given over the mesh's "data" axis."""
+  if mesh.shape["data"] == 1:
+    return game
+  return game._replace(nets={name: _split(mesh, net) for name, net in game.nets.items()})
+
+
+def over_members(mesh: Mesh, function: Callable) -> Callable:
+  """A function of members and of what they share, (a, b, shared), split over the mesh's "member" axis."""
+  if mesh.shape["member"] == 1:
+    return function
+  split, whole = PartitionSpec("member"), PartitionSpec()
+  return jax.shard_map(function, mesh=mesh, in_specs=(split, split, whole), out_specs=split, check_vma=False)
+
+
+def of_state(mesh: Mesh, state: TrainState, fsdp: bool = False) -> TrainState:
+  """Where each array of a state lies, as a state of shardings: everywhere, or with `fsdp` in parts.
+
+  Args:
+    mesh: the devices.
+    state: arrays or `jax.ShapeDtypeStruct`s.
+    fsdp: splits parameters, their averages and the optimisers' memory of them over "data", each array along the longest
+      axis that divides evenly; small ones and the rest of the state are everywhere.
+  """
+  whole = NamedSharding(mesh, PartitionSpec())
+  parts = mesh.shape["data"]
+
+  def place(leaf):
+    axes = [axis for axis, length in enumerate(leaf.shape) if length % parts == 0]
+    if not fsdp or not axes or math.prod(leaf.shape) < _SMALL:
+      return whole
+    longest = max(axes, key=lambda axis: leaf.shape[axis])
+    return NamedSharding(mesh, PartitionSpec(*[None] * longest, "data"))
+
+  fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
+  split = {name: jax.tree.map(place, fields[name]) for name in ("params", "opt", "ema")}
+  return TrainState(**{name: jax.tree.map(lambda leaf: whole, field) for name, field in fields.items()} | split)
+
+
+def everywhere(mesh: Mesh, tree: Any) -> Any:
+  """Arrays that every process has, the same in each, as arrays on every device."""
+  return _from_processes(mesh, PartitionSpec(), tree)
+
+
+def fed(mesh: Mesh, batches: Any) -> Any:
+  """Batches [rounds, draws, n, ...] of which every process has read its share, as the whole batches on all devices."""
+  return _from_processes(mesh, PartitionSpec(None, None, "data"), batches)
+
+
+def here(mesh: Mesh, tree: Any) -> Any:
+  """Arrays whole on this process's first device, to be looked at. Every process has to call it."""
+  whole = NamedSharding(mesh, PartitionSpec())
+  return jax.tree.map(lambda a: a.addressable_data(0), jax.jit(lambda t: t, out_shardings=whole)(tree))
+
+
+def any_process(told: bool) -> bool:
+  """Whether any process was told. Every process has to call it."""
+  return told if jax.process_count() == 1 else bool(np.any(multihost_utils.process_allgather(np.array(told))))
+
+
+def _split(mesh: Mesh, net: Net) -> Net:
+  sharding, parts = NamedSharding(mesh, PartitionSpec("data")), mesh.shape["data"]
+
+  def split(x):
+    return jax.lax.with_sharding_constraint(x, sharding) if x.ndim and x.shape[0] % parts == 0 else x
+
+  def apply(params, stats, *inputs, **settings):
+    return net.apply(params, stats, *map(split, inputs), **settings)
+
+  return net._replace(apply=apply)
+
+
+def _from_processes(mesh: Mesh, spec: PartitionSpec, tree: Any) -> Any:
+  make = lambda a: jax.make_array_from_process_local_data(NamedSharding(mesh, spec), np.asarray(a))
+  return jax.tree.map(make, tree)
