@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
       "nets": {},  # role -> {"name": one of experiments/build.py's NETS, and its arguments}
       "optimizer": {},  # player -> {"name": an optimizer of optax, and its arguments}
       "data": {
-        "name": "mnist5k",  # mnist5k, digits, a toy such as ring8, idx:FOLDER, tfds:NAME; further entries are its arguments
+        "name": "mnist5k",  # one of experiments/build.py's DATA, or folder:DIR, idx:DIR, tfds:NAME; further entries are its arguments
         "batch_size": 64,  # examples in one move
         "resolution": 0,  # pixels a side that images are brought to; 0: as they are
       },
@@ -29,8 +29,20 @@ def get_config() -> ConfigDict:
         "every": 1_000,  # rounds between sample pictures; a multiple of train.chunk
         "samples": 64,  # in a picture of images; points are cheap, and there are 32 times as many
         "metrics": (),  # names of experiments/build.py's METRICS
+        "pictures": ("samples",),  # names of experiments/build.py's PICTURES
       },
       "checkpoint": {"every": 1_000},  # rounds between checkpoints; a multiple of train.chunk
+      "mesh": {
+        "data": 1,  # devices that each batch is split over
+        "member": 1,  # devices that a sweep's members are split over
+        "fsdp": False,  # whether parameters and optimizers are split over mesh.data too, for nets too large for one device
+      },
+      "distributed": {
+        "enabled": False,  # whether this is one of several processes of one run
+        "coordinator": "",  # HOST:PORT of process 0; empty where it is found: TPU pods, Slurm, Kubernetes
+        "processes": 0,  # how many there are; 0: found
+        "process": -1,  # which this is, from 0; -1: found
+      },
     }
   )
 

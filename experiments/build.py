@@ -13,16 +13,16 @@ import optax
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from experiments import measures
+from experiments import measures, pictures
 from experiments.command import nearest
 from gan_jax import optim
-from gan_jax.data import idx, mnist, synthetic, tfds
+from gan_jax.data import folder, idx, mnist, mnist2colour, sprites, synthetic, tfds
 from gan_jax.data.dataset import Dataset
 from gan_jax.game import Game, Net, TrainState
-from gan_jax.games import fgan, gan, r3gan, wgan, wgan_gp
+from gan_jax.games import cyclegan, fgan, gan, infogan, r3gan, wgan, wgan_gp
 from gan_jax.losses import adversarial, penalties
 from gan_jax.losses.divergences import DIVERGENCES, FDivergence, alpha, weighted_jensen_shannon
-from gan_jax.nets import dcgan, linear, mlp
+from gan_jax.nets import dcgan, linear, mlp, translation
 from gan_jax.nets.adapt import from_linen
 
 
@@ -33,22 +33,32 @@ class Experiment(NamedTuple):
     game: what is played.
     dataset: what it is played on.
     draw: `key -> batch` of `config.data.batch_size`. A pytree whose leaves are the data: hand it to a jitted function as an
-      argument.
+      argument. None where the data is streamed: `dataset.stream`.
     evaluate: `state -> {name: scalar}`, the metrics that `config.eval.metrics` lists; pure, to be jitted and vmapped.
+    pictures: what `config.eval.pictures` lists.
   """
 
   game: Game
   dataset: Dataset
-  draw: jax.tree_util.Partial
+  draw: jax.tree_util.Partial | None
   evaluate: Callable[[TrainState], dict[str, jax.Array]]
+  pictures: list[pictures.Picture]
 
 
 class Surroundings(NamedTuple):
-  """What a net has to fit: the shape of an x, the size of a latent (None in a game without), the type to compute in."""
+  """What a net has to fit.
+
+  Attributes:
+    shape: of an x; of a head's, the features that the trunk hands it.
+    latent_dim: size of a latent; None in a game without.
+    dtype: the type to compute in.
+    codes: what a recognition head reads; None in a game without.
+  """
 
   shape: tuple[int, ...]
   latent_dim: int | None
   dtype: jnp.dtype
+  codes: infogan.Codes | None = None
 
   @property
   def example_x(self) -> jax.ShapeDtypeStruct:
@@ -78,27 +88,48 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
       raise ValueError(f"the config has no {field}; experiments/base.py has every field that an experiment needs")
   dataset = build_data(config.data) if dataset is None else dataset
   check_number("train.ema_decay", config.train.ema_decay, *DECAY)
-  surroundings = Surroundings(dataset.shape, _latent_dim(config.game), pick(DTYPES, config.dtype, "dtype"))
-  nets = {role: _call(NETS, net, f"nets.{role}", surroundings) for role, net in config.nets.items()}
-  game = build_game(config.game, nets, config.optimizer)._replace(ema_decay=config.train.ema_decay)
-  draw = jax.tree_util.Partial(functools.partial(_draw, n=config.data.batch_size), dataset.draw)
+  game = build_game(config.game, build_nets(config, dataset.shape), config.optimizer, dataset.shape)
+  game = game._replace(ema_decay=config.train.ema_decay)
+  batch = functools.partial(_draw, n=config.data.batch_size)
+  draw = None if dataset.draw is None else jax.tree_util.Partial(batch, dataset.draw)
   chosen = [pick(METRICS, name, "eval.metrics")(config, game, dataset) for name in config.eval.metrics]
-  return Experiment(game, dataset, draw, lambda state: {k: v for measure in chosen for k, v in measure(state).items()})
+  drawn = [pick(PICTURES, name, "eval.pictures")(config, game, dataset) for name in config.eval.pictures]
+  evaluate = lambda state: {k: v for measure in chosen for k, v in measure(state).items()}
+  return Experiment(game, dataset, draw, evaluate, [picture for several in drawn for picture in several])
 
 
-def build_game(config: ConfigDict, nets: Mapping[str, Net], optimizers: ConfigDict) -> Game:
-  """Calls the `make` of the game that `config.name` says, with the other entries of `config` as arguments."""
+def build_nets(config: ConfigDict, shape: tuple[int, ...]) -> dict[str, Net]:
+  """Makes the nets that `config.nets` describes for data of a shape: where there is a trunk, the others are its heads."""
+  dtype = pick(DTYPES, config.dtype, "dtype")
+  around = Surroundings(shape, _default(config.game, "latent_dim"), dtype, _codes(config.game))
+  roles = dict(config.nets)
+  trunk = {"trunk": _call(NETS, roles.pop("trunk"), "nets.trunk", around)} if "trunk" in roles else {}
+  head = around
+  for net in trunk.values():
+    features, _ = jax.eval_shape(lambda key, x: net.apply(*net.init(key), x), jax.random.key(0), around.example_x)
+    head = around._replace(shape=features.shape[1:])
+  fit = lambda role: head if role in ("discriminator", "recognition") else around
+  return trunk | {role: _call(NETS, net, f"nets.{role}", fit(role)) for role, net in roles.items()}
+
+
+def build_game(config: ConfigDict, nets: Mapping[str, Net], optimizers: ConfigDict, shape: tuple[int, ...]) -> Game:
+  """Calls the `make` of the game that `config.name` says, with the other entries of `config` as arguments.
+
+  Where it asks for the shape of an example, that is `shape`.
+  """
   make = pick(GAMES, config.name, "game.name")
   accepted = inspect.signature(make).parameters
   roles = [name for name, parameter in accepted.items() if parameter.annotation is Net]
   _same_names("nets", nets, roles, f"the game {config.name}")
   settings = {k: v for k, v in config.items() if k != "name"}
-  _accepted(settings, [k for k in accepted if k not in (*roles, "tx")], "game", config.name)
+  _accepted(settings, [k for k in accepted if k not in (*roles, "tx", "shape")], "game", config.name)
   for name, value in settings.items():
     if name in WORDS:
       settings[name] = WORDS[name](value, f"game.{name}")
     elif isinstance(value, ConfigDict):
       settings[name] = _call(SCHEDULES, value, f"game.{name}")
+  if "shape" in accepted:
+    settings["shape"] = shape
   still = make(**nets, **settings, tx=optax.set_to_zero())  # to ask who plays, and how often
   _same_names("optimizer", optimizers, still.players, f"the game {config.name}")
   tx = {}
@@ -172,10 +203,16 @@ def check_number(field: str, value: Any, holds: Callable[[float], bool], wanted:
     raise ValueError(f"{field} is {value!r}; it has to be {wanted}")
 
 
-def _latent_dim(config: ConfigDict) -> int | None:
-  """What the config says, or the default of the game's `make`, or None if that takes no latent_dim."""
-  parameter = inspect.signature(pick(GAMES, config.name, "game.name")).parameters.get("latent_dim")
-  return None if parameter is None else config.get("latent_dim", parameter.default)
+def _default(config: ConfigDict, argument: str) -> Any:
+  """What the config says of an argument of the game's `make`, or its default there, or None if there is no such argument."""
+  parameter = inspect.signature(pick(GAMES, config.name, "game.name")).parameters.get(argument)
+  return None if parameter is None else config.get(argument, parameter.default)
+
+
+def _codes(config: ConfigDict) -> infogan.Codes | None:
+  """The codes of a game that has them."""
+  described = [_default(config, field) for field in infogan.Codes._fields]
+  return None if None in described else infogan.Codes(*described)
 
 
 def _draw(draw: Callable[..., Any], key: jax.Array, *, n: int) -> Any:
@@ -238,6 +275,7 @@ def _mlp_discriminator(
   hidden: tuple[int, ...] = (256, 256),
   activation: str = "leaky_relu",
   spectral_norm: bool = False,
+  powers: int = 1,
   fourier: int = 0,
   frequencies: tuple[float, float] = (0.5, 20.0),
 ) -> Net:
@@ -245,15 +283,24 @@ def _mlp_discriminator(
   check_number("frequencies[0]", low, lambda value: 0.0 < value, "above 0")
   check_number("frequencies[1]", high, lambda value: low <= value, f"at least {low}")
   at_least_one("hidden", *hidden)
+  at_least_one("powers", powers)
   module = mlp.Discriminator(
     hidden=hidden,
     activation=pick(ACTIVATIONS, activation, "activation"),
     spectral_norm=spectral_norm,
+    powers=powers,
     fourier=fourier,
     frequencies=frequencies,
     dtype=around.dtype,
   )
   return from_linen(module, around.example_x)
+
+
+def _mlp_recognition(around: Surroundings, hidden: tuple[int, ...] = (128,)) -> Net:
+  if around.codes is None:
+    raise ValueError("it reads codes, and this game has none")
+  at_least_one("hidden", *hidden)
+  return from_linen(mlp.Head(around.codes.outputs, hidden=hidden, dtype=around.dtype), around.example_x)
 
 
 def _affine(around: Surroundings) -> Net:
@@ -286,6 +333,36 @@ def _dcgan_discriminator(around: Surroundings, width: int = 32) -> Net:
   return from_linen(module, around.example_x)
 
 
+def _dcgan_trunk(around: Surroundings, width: int = 32, features: int = 1_024) -> Net:
+  resolution, channels = _square_image(around.shape, "dcgan_trunk")
+  at_least_one("width", width)
+  at_least_one("features", features)
+  module = dcgan.Trunk(features, resolution=resolution, width=width, channels=channels, dtype=around.dtype)
+  return from_linen(module, around.example_x)
+
+
+def _resnet_translator(around: Surroundings, width: int = 64, blocks: int = 6) -> Net:
+  _, channels = _square_image(around.shape, "resnet_translator")
+  at_least_one("width", width)
+  at_least_one("blocks", blocks)
+  module = translation.ResnetGenerator(width=width, blocks=blocks, channels=channels, dtype=around.dtype)
+  return from_linen(module, around.example_x)
+
+
+def _unet_translator(around: Surroundings, width: int = 64) -> Net:
+  resolution, channels = _square_image(around.shape, "unet_translator")
+  at_least_one("width", width)
+  module = translation.UnetGenerator(resolution=resolution, width=width, channels=channels, dtype=around.dtype)
+  return from_linen(module, around.example_x)
+
+
+def _patch_discriminator(around: Surroundings, width: int = 64, layers: int = 3) -> Net:
+  _square_image(around.shape, "patch_discriminator")
+  at_least_one("width", width)
+  module = translation.PatchDiscriminator(width=width, layers=layers, dtype=around.dtype)
+  return from_linen(module, around.example_x)
+
+
 def _square_image(shape: tuple[int, ...], net: str) -> tuple[int, int]:
   if len(shape) != 3 or shape[0] != shape[1]:
     raise ValueError(f"{net} works on square images [H, H, C]; the data has the shape {list(shape)}")
@@ -311,7 +388,7 @@ def _divergence(word: str, field: str) -> FDivergence:
 
 
 READ_FIRST = (
-  "dtype", "seed", "game.name", "nets", "optimizer", "data.name", "data.batch_size", "train.ema_decay", "eval.metrics"
+  "dtype", "seed", "game.name", "nets", "optimizer", "data.name", "data.batch_size", "train.ema_decay", "eval.metrics", "eval.pictures"
 )  # fmt: skip
 GAMES = {
   "gan": gan.make,
@@ -319,6 +396,8 @@ GAMES = {
   "wgan": wgan.make,
   "wgan_gp": wgan_gp.make,
   "r3gan": r3gan.make,
+  "infogan": infogan.make,
+  "cyclegan": cyclegan.make,
 }
 DECAY = (lambda value: 0.0 <= value < 1.0, "at least 0 and below 1")
 RANGES = {  # of settings that several optimizers share
@@ -330,12 +409,20 @@ PARAMETRISED = {"alpha": alpha, "weighted_jensen_shannon": weighted_jensen_shann
 SCHEDULES = {
   "constant": optax.constant_schedule,
   "hold_then_decay": optim.hold_then_decay,
+  "hold_then_fall": optim.hold_then_fall,
   "geometric": optim.geometric,
 }
 METRICS = {
   "modes": measures.modes,
   "mixture_fit": functools.partial(measures.mixture_fit, functools.partial(_divergence, field="game.divergence")),
   "numbers": measures.numbers,
+  "codes": functools.partial(measures.codes, _codes),
+  "translation": measures.translation,
+}
+PICTURES = {
+  "samples": pictures.samples,
+  "traversals": functools.partial(pictures.traversals, _codes),
+  "translations": pictures.translations,
 }
 LOSSES = {
   "minimax": adversarial.minimax,
@@ -366,8 +453,13 @@ NETS = {
   "slope": _slope,
   "mlp_generator": _mlp_generator,
   "mlp_discriminator": _mlp_discriminator,
+  "mlp_recognition": _mlp_recognition,
   "dcgan_generator": _dcgan_generator,
   "dcgan_discriminator": _dcgan_discriminator,
+  "dcgan_trunk": _dcgan_trunk,
+  "resnet_translator": _resnet_translator,
+  "unet_translator": _unet_translator,
+  "patch_discriminator": _patch_discriminator,
 }
 ACTIVATIONS = {
   "relu": nn.relu,
@@ -386,6 +478,8 @@ OPTIMIZERS = {
 DATA = {
   "mnist5k": mnist.mnist5k,
   "digits": mnist.digits,
+  "mnist2colour": mnist2colour.mnist2colour,
+  "sprites": sprites.sprites,
   "ring8": synthetic.ring8,
   "grid25": synthetic.grid25,
   "mixture1d": synthetic.mixture1d,
@@ -393,5 +487,5 @@ DATA = {
   "parallel_lines": synthetic.parallel_lines,
   "point": synthetic.point,
 }
-PLACES = {"idx": idx.load, "tfds": tfds.load}
+PLACES = {"folder": folder.load, "idx": idx.load, "tfds": tfds.load}
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}

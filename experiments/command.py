@@ -13,8 +13,8 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 
-def start(main: Callable[[], None]) -> None:
-  """Parses the flags and calls `main`.
+def start(main: Callable[..., None], takes_arguments: bool = False) -> None:
+  """Parses the flags and calls `main`, with what is given beside them if it `takes_arguments`.
 
   A ValueError, a loss that ran away, an unreadable file or a flag that cannot be parsed is somebody's mistake: its message
   is printed without a traceback. Anything else is ours, and is shown whole.
@@ -30,9 +30,9 @@ def start(main: Callable[[], None]) -> None:
   def guarded(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # orbax reports every file that it writes
     try:
-      if len(argv) > 1:
+      if len(argv) > 1 and not takes_arguments:
         raise ValueError(f"there is no argument {argv[1]!r}; settings are given as --config.field=value")
-      main()
+      main(*argv[1:])
     except (ValueError, FloatingPointError, OSError) as error:
       sys.exit(f"error: {error}")
     except KeyboardInterrupt as interruption:

@@ -25,14 +25,14 @@ def get_config(variant: str = "kl") -> ConfigDict:
     "discriminator_steps": 3,
   }
   config.nets.generator = {"name": "affine"}
-  config.nets.discriminator = {"name": "mlp_discriminator", "hidden": (64, 64), "activation": "tanh"}
+  config.nets.discriminator = {"name": "mlp_discriminator", "hidden": (64, 64), "activation": "tanh", "powers": 2}
   config.train.rounds = 2_500
   schedule = {"name": "hold_then_decay", "rounds": 2_500, "hold": 0.3, "end": 1 / 300}
-  config.optimizer.discriminator = base.adam(5e-3, b1=0.5, b2=0.99) | {"schedule": schedule}
+  config.optimizer.discriminator = base.adam(2e-3, b1=0.5, b2=0.99) | {"schedule": schedule}
   config.optimizer.generator = base.adam(1e-2, b1=0.5, b2=0.99) | {"schedule": schedule}
   config.data = {
     "name": "mixture1d",
-    "batch_size": 1_024,
+    "batch_size": 4_096,
     "weights": (0.33, 0.67),
     "means": (-1.0, 2.0),
     "scales": (0.255, 1.415),

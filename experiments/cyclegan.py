@@ -1,0 +1,32 @@
+"""CycleGAN: handwritten digits into coloured ones and back, without pairs. Zhu et al. 2017.
+
+    python -m experiments.run --config=experiments/cyclegan.py
+"""
+
+from ml_collections import ConfigDict
+
+from experiments import base
+
+
+def get_config() -> ConfigDict:
+  config = base.get_config()
+  config.game = {
+    "name": "cyclegan",
+    "loss": {"name": "least_squares", "scale": 1.0},
+    "cycle_weight": 10.0,
+    "identity_weight": 0.5,
+    "pool_size": 50,
+    "discriminator_steps": 1,
+  }
+  for role in ("x_to_y", "y_to_x"):
+    config.nets[role] = {"name": "resnet_translator", "width": 16, "blocks": 3}
+  for role in ("discriminator_x", "discriminator_y"):
+    config.nets[role] = {"name": "patch_discriminator", "width": 32, "layers": 2}
+  config.train.rounds = 10_000
+  schedule = {"name": "hold_then_fall", "rounds": config.train.get_ref("rounds"), "hold": 0.5}
+  config.optimizer.generators = base.adam(2e-4) | {"schedule": schedule}
+  config.optimizer.discriminators = base.adam(2e-4) | {"schedule": schedule}
+  config.data = {"name": "mnist2colour", "batch_size": 4, "resolution": 32}
+  config.eval.metrics = ("translation",)
+  config.eval.pictures = ("translations",)
+  return config

@@ -1,0 +1,34 @@
+"""InfoGAN on handwritten digits: ten classes and two strokes of the pen, found without a label. Chen et al. 2016.
+
+    python -m experiments.run --config=experiments/infogan.py
+"""
+
+from ml_collections import ConfigDict
+
+from experiments import base
+
+
+def get_config() -> ConfigDict:
+  config = base.get_config()
+  config.game = {
+    "name": "infogan",
+    "loss": {"name": "non_saturating"},
+    "latent_dim": 74,
+    "categorical": (10,),
+    "continuous": 2,
+    "learnt_variance": True,
+    "categorical_weight": 1.0,
+    "continuous_weight": 0.1,
+    "recognition_owner": "discriminator",
+  }
+  config.nets.generator = {"name": "dcgan_generator", "width": 32}
+  config.nets.trunk = {"name": "dcgan_trunk", "width": 32, "features": 256}
+  config.nets.discriminator = {"name": "mlp_discriminator", "hidden": ()}
+  config.nets.recognition = {"name": "mlp_recognition", "hidden": (128,)}
+  config.optimizer.discriminator = base.adam(2e-4)
+  config.optimizer.generator = base.adam(1e-3)
+  config.data.resolution = 32
+  config.train.rounds = 10_000
+  config.eval.metrics = ("codes",)
+  config.eval.pictures = ("samples", "traversals")
+  return config
