@@ -71,12 +71,15 @@ class Surroundings(NamedTuple):
     return jax.ShapeDtypeStruct((1, self.latent_dim), jnp.float32)
 
 
-def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
+def build(
+  config: ConfigDict, dataset: Dataset | None = None, over: Callable[[Net], Net] = lambda net: net
+) -> Experiment:
   """Builds the experiment that a config describes.
 
   Args:
     config: numbers in it that no shape depends on may be traced arrays.
     dataset: what `config.data` describes, if it has been loaded already.
+    over: what is laid on each net before the game is made of them, such as `shard.over_data`.
 
   Raises:
     ValueError: if a name in it is unknown, or a setting is not one that its owner takes; the message names the nearest
@@ -88,7 +91,8 @@ def build(config: ConfigDict, dataset: Dataset | None = None) -> Experiment:
       raise ValueError(f"the config has no {field}; experiments/base.py has every field that an experiment needs")
   dataset = build_data(config.data) if dataset is None else dataset
   check_number("train.ema_decay", config.train.ema_decay, *DECAY)
-  game = build_game(config.game, build_nets(config, dataset.shape), config.optimizer, dataset.shape)
+  nets = {role: over(net) for role, net in build_nets(config, dataset.shape).items()}
+  game = build_game(config.game, nets, config.optimizer, dataset.shape)
   game = game._replace(ema_decay=config.train.ema_decay)
   batch = functools.partial(_draw, n=config.data.batch_size)
   draw = None if dataset.draw is None else jax.tree_util.Partial(batch, dataset.draw)

@@ -1,14 +1,25 @@
 """CycleGAN: handwritten digits into coloured ones and back, without pairs. Zhu et al. 2017.
 
     python -m experiments.run --config=experiments/cyclegan.py
+
+cyclegan.py:unet has pix2pix's generators in place of residual ones.
 """
 
 from ml_collections import ConfigDict
 
 from experiments import base
 
+ROUNDS = 10_000
+TRANSLATORS = {
+  "resnet": {"name": "resnet_translator", "width": 16, "blocks": 3},
+  "unet": {"name": "unet_translator", "width": 32},
+}
 
-def get_config() -> ConfigDict:
+
+def get_config(variant: str = "resnet") -> ConfigDict:
+  """The experiment with one of `TRANSLATORS` as both generators."""
+  if variant not in TRANSLATORS:
+    raise ValueError(f"cyclegan.py has no variant {variant!r}. Accepted: {', '.join(TRANSLATORS)}.")
   config = base.get_config()
   config.game = {
     "name": "cyclegan",
@@ -19,14 +30,14 @@ def get_config() -> ConfigDict:
     "discriminator_steps": 1,
   }
   for role in ("x_to_y", "y_to_x"):
-    config.nets[role] = {"name": "resnet_translator", "width": 16, "blocks": 3}
+    config.nets[role] = TRANSLATORS[variant]
   for role in ("discriminator_x", "discriminator_y"):
     config.nets[role] = {"name": "patch_discriminator", "width": 32, "layers": 2}
-  config.train.rounds = 10_000
-  schedule = {"name": "hold_then_fall", "rounds": config.train.get_ref("rounds"), "hold": 0.5}
+  schedule = {"name": "hold_then_fall", "rounds": ROUNDS, "hold": 0.5}
   config.optimizer.generators = base.adam(2e-4) | {"schedule": schedule}
   config.optimizer.discriminators = base.adam(2e-4) | {"schedule": schedule}
   config.data = {"name": "mnist2colour", "batch_size": 4, "resolution": 32}
+  config.train.rounds = ROUNDS
   config.eval.metrics = ("translation",)
   config.eval.pictures = ("translations",)
   return config

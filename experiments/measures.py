@@ -106,6 +106,8 @@ def codes(codes_of: Callable[[ConfigDict], Codes | None], config: ConfigDict, ga
 
   def compare(categories, continuous):
     categories, continuous = np.asarray(categories), np.asarray(continuous)
+    if not np.isfinite(continuous).all():
+      return {name: np.float32(np.nan) for name in scalars}
     found = {}
     if "label" in test:
       found |= {f"accuracy_{i}": latent_codes.accuracy(code, test["label"])[0] for i, code in enumerate(categories.T)}

@@ -5,6 +5,7 @@ command again goes on where the last checkpoint left off; more rounds are asked 
 """
 
 import contextlib
+import functools
 import importlib.metadata
 import json
 import platform
@@ -54,7 +55,7 @@ def run(config: ConfigDict, workdir: Path, name: str) -> TrainState:
   connect(config)
   mesh = _mesh(config)
   experiment = build(config)
-  game = shard.over_data(mesh, experiment.game)
+  game = build(config, experiment.dataset, functools.partial(shard.over_data, mesh)).game if mesh.size > 1 else experiment.game
   _check_workdir(workdir, config)
   batch = _example(experiment, config.data.batch_size)
   key = jax.random.key(config.seed)

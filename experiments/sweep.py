@@ -9,6 +9,7 @@ workdir gets config.json, members.csv (every member), sweep.csv (median and rang
 import csv
 import itertools
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from tqdm import tqdm
 from experiments import command
 from experiments.build import at_least_one, build
 from experiments.members import over_members
-from experiments.run import CONFIG, WORKDIR
-from gan_jax import train
+from experiments.run import CONFIG, WORKDIR, connect, writes
+from gan_jax import shard, train
 from gan_jax.data.dataset import Dataset
 
 SEEDS = flags.DEFINE_integer("seeds", 8, "how many seeds, counted up from config.seed")
@@ -44,25 +45,34 @@ def main() -> None:
 def sweep(config: ConfigDict, grid: dict[str, list[float]], seeds: int, workdir: Path) -> list[dict[str, float]]:
   """Plays all members to `config.train.rounds`; returns a row for each: its settings, its seed, its last metrics.
 
+  `config.mesh.member` devices share the members between them.
+
   Raises:
     ValueError: if the config or a setting of the grid is wrong, or the workdir holds something else; nothing is written
       then.
   """
+  connect(config)
+  mesh = _mesh(config, seeds * math.prod(map(len, grid.values())))
   described = {"grid": grid, "seeds": seeds} | config.to_dict()
   _check_workdir(workdir, described)
   settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
   experiments = [build(with_values(config, setting)) for setting in settings[:1]]
   dataset = experiments[0].dataset
+  if dataset.draw is None:
+    raise ValueError(f"{dataset.name} is streamed, and the members of a sweep share data on the device; give more data.memory")
   for setting in settings[1:]:
     build(with_values(config, setting), dataset)
   members = [setting | {"seed": config.seed + seed} for setting in settings for seed in range(seeds)]
   values = {field: jnp.array([member[field] for member in members]) for field in grid}
   keys = jnp.stack([jax.random.key(member["seed"]) for member in members])
-  spread = over_members(experiments[0])
-  print(f"{len(settings)} settings x {seeds} seeds, {config.train.rounds:,} rounds each, by {spread.__name__}", flush=True)
-  state, history = play(config, dataset, keys, values, spread)
-  last = {k: v[:, -1] for k, v in history.items() if k != "step"} | evaluate(config, dataset, state, values, spread)
+  way = over_members(experiments[0])
+  if writes():
+    print(f"{len(settings)} settings x {seeds} seeds, {config.train.rounds:,} rounds each, by {way.__name__}", flush=True)
+  state, history = play(config, dataset, keys, values, way, mesh)
+  last = {k: v[:, -1] for k, v in history.items() if k != "step"} | evaluate(config, dataset, state, values, way, mesh)
   rows = [member | {k: float(v[i]) for k, v in last.items()} for i, member in enumerate(members)]
+  if not writes():
+    return rows
   workdir.mkdir(parents=True, exist_ok=True)
   (workdir / "config.json").write_text(json.dumps(described, indent=2))
   write_csv(workdir / "members.csv", rows)
@@ -74,10 +84,14 @@ def sweep(config: ConfigDict, grid: dict[str, list[float]], seeds: int, workdir:
 
 
 def play(
-  config: ConfigDict, dataset: Dataset, keys: jax.Array, values: Values, spread: Callable
+  config: ConfigDict, dataset: Dataset, keys: jax.Array, values: Values, way: Callable, mesh: jax.sharding.Mesh
 ) -> tuple[train.TrainState, dict[str, np.ndarray]]:
-  """Plays every member, a chunk at a time; returns their states, and metrics [members, lines] with "step" [lines]."""
-  draw = build(config, dataset).draw
+  """Plays every member, a chunk at a time; returns their states, and metrics [members, lines] with "step" [lines].
+
+  `way` is how a device plays several members: one of `experiments.members`.
+  """
+  draw = shard.everywhere(mesh, build(config, dataset).draw)
+  spread = lambda function: shard.over_members(mesh, way(function))
 
   def start(key, values, draw):
     return train.init(build(with_values(config, values), dataset).game, key)
@@ -92,25 +106,34 @@ def play(
   state = jax.jit(spread(start))(keys, values, draw)
   runs: dict[int, Callable] = {}
   lines, steps, step = [], [], 0
-  with tqdm(total=config.train.rounds * len(keys), unit="round", dynamic_ncols=True) as bar:
+  with tqdm(total=config.train.rounds * len(keys), unit="round", dynamic_ncols=True, disable=not writes()) as bar:
     while step < config.train.rounds:
       count = min(config.train.chunk, config.train.rounds - step)
       runs.setdefault(count, compiled(count))
       state, metrics = runs[count](state, values, draw)
-      lines.append(jax.tree.map(np.asarray, metrics))
+      lines.append(jax.tree.map(np.asarray, shard.here(mesh, metrics)))
       step += count
       steps.append(step)
       bar.update(count * len(keys))
   return state, {k: np.stack([line[k] for line in lines], 1) for k in lines[0]} | {"step": np.array(steps)}
 
 
-def evaluate(config, dataset, state, values, spread) -> dict[str, np.ndarray]:
+def evaluate(config, dataset, state, values, way, mesh) -> dict[str, np.ndarray]:
   """What `config.eval.metrics` say of every member, [members] each."""
 
   def measure(state, values, _):
     return build(with_values(config, values), dataset).evaluate(state)
 
-  return jax.tree.map(np.asarray, jax.jit(spread(measure))(state, values, None))
+  found = jax.jit(shard.over_members(mesh, way(measure)))(state, values, None)
+  return jax.tree.map(np.asarray, shard.here(mesh, found))
+
+
+def _mesh(config: ConfigDict, members: int) -> jax.sharding.Mesh:
+  if config.mesh.data != 1:
+    raise ValueError(f"mesh.data is {config.mesh.data}; a sweep splits its members instead, with mesh.member")
+  if members % config.mesh.member:
+    raise ValueError(f"{members} members do not split evenly over mesh.member = {config.mesh.member} devices")
+  return shard.mesh(member=config.mesh.member)
 
 
 def with_values(config: ConfigDict, values: dict[str, Any]) -> ConfigDict:

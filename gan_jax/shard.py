@@ -13,7 +13,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from gan_jax.game import Game, Net, TrainState
+from gan_jax.game import Net, TrainState
 
 _SMALL = 2**12  # elements of an array that is not worth splitting
 
@@ -55,11 +55,22 @@ def mesh(data: int = 1, member: int = 1) -> Mesh:
   return Mesh(np.array(devices[:wanted]).reshape(member, data), ("member", "data"))
 
 
-def over_data(mesh: Mesh, game: Game) -> Game:
-  """The same game, its networks splitting whatever they are given over the mesh's "data" axis."""
-  if mesh.shape["data"] == 1:
-    return game
-  return game._replace(nets={name: _split(mesh, net) for name, net in game.nets.items()})
+def over_data(mesh: Mesh, net: Net) -> Net:
+  """The same network, splitting whatever batch it is given over the mesh's "data" axis, for a game to be made of.
+
+  A batch that does not split evenly stays whole.
+  """
+  sharding, parts = NamedSharding(mesh, PartitionSpec("data")), mesh.shape["data"]
+  if parts == 1:
+    return net
+
+  def split(x):
+    return jax.lax.with_sharding_constraint(x, sharding) if x.ndim and x.shape[0] % parts == 0 else x
+
+  def apply(params, stats, *inputs, **settings):
+    return net.apply(params, stats, *map(split, inputs), **settings)
+
+  return net._replace(apply=apply)
 
 
 def over_members(mesh: Mesh, function: Callable) -> Callable:
@@ -113,18 +124,6 @@ def here(mesh: Mesh, tree: Any) -> Any:
 def any_process(told: bool) -> bool:
   """Whether any process was told. Every process has to call it."""
   return told if jax.process_count() == 1 else bool(np.any(multihost_utils.process_allgather(np.array(told))))
-
-
-def _split(mesh: Mesh, net: Net) -> Net:
-  sharding, parts = NamedSharding(mesh, PartitionSpec("data")), mesh.shape["data"]
-
-  def split(x):
-    return jax.lax.with_sharding_constraint(x, sharding) if x.ndim and x.shape[0] % parts == 0 else x
-
-  def apply(params, stats, *inputs, **settings):
-    return net.apply(params, stats, *map(split, inputs), **settings)
-
-  return net._replace(apply=apply)
 
 
 def _from_processes(mesh: Mesh, spec: PartitionSpec, tree: Any) -> Any:

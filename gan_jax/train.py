@@ -41,7 +41,7 @@ def init(game: Game, key: jax.Array, batch: Batch | None = None) -> TrainState:
     params=params,
     stats=stats,
     opt={name: player.tx.init({n: params[n] for n in player.owns}) for name, player in game.players.items()},
-    ema={name: {"params": params[name], "stats": stats[name]} for name in game.averaged},
+    ema={name: jax.tree.map(jnp.copy, {"params": params[name], "stats": stats[name]}) for name in game.averaged},
     memory=game.init_memory(memory_key),
   )
   if batch is not None:

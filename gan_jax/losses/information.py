@@ -72,9 +72,9 @@ def floor_variance(log_variance: jax.Array, smallest: float | jax.Array = 1e-4) 
   """log(exp(log_variance) + smallest): a learnt variance that cannot vanish.
 
   A generator without noise of its own can tell a continuous code exactly; I(c; x) is then infinite, and nothing else
-  keeps the bound and its gradients from growing without end. With the floor it is at most H(c) - log(2 pi smallest) / 2,
-  for 1e-4 and a code uniform on [-1, 1] 4.38 nats. The gradient is scaled by the share that exp(log_variance) has of the
-  sum: half where the two are equal, and next to nothing far below the floor.
+  keeps the bound and its gradients from growing without end. With the floor it is at most
+  H(c) - log(2 pi smallest) / 2, for 1e-4 and a code uniform on [-1, 1] 4.38 nats. The gradient is scaled by the share
+  that exp(log_variance) has of the sum: half where the two are equal, and next to nothing far below the floor.
 
   Args:
     log_variance: of any shape.

@@ -1,0 +1,134 @@
+"""Run in a process of its own, whose devices are virtual: `python tests/sharded.py WHAT`. Says what is wrong, or nothing."""
+
+import functools
+import sys
+import tempfile
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+jax.config.update("jax_num_cpu_devices", 8)
+
+from experiments import command, sweep  # noqa: E402
+from experiments.build import build  # noqa: E402
+from gan_jax import shard, train  # noqa: E402
+
+
+def config_of(name: str, batch: int = 16, **changes):
+  config = command.load_config(f"experiments/{name}")
+  config.data.batch_size = batch
+  config.eval.metrics, config.eval.pictures = (), ()
+  for field, value in changes.items():
+    *path, last = field.split("__")
+    section = config
+    for part in path:
+      section = section[part]
+    with section.ignore_type():
+      section[last] = value
+  return config
+
+
+def small_images(name: str, **changes):
+  config = config_of(name, **changes)
+  config.data.name, config.data.resolution = "digits", 8
+  for net in config.nets.values():
+    net.update({"width": 8} if "width" in net else {})
+  return config
+
+
+def games():
+  """Every game, on data that needs no download, with batch norm, pools, relativistic pairs and penalties among them.
+
+  By gradient descent, for Adam makes steps of full length of gradients that are nothing but rounding.
+  """
+  for name, config in _games():
+    for player in config.optimizer:
+      with config.optimizer.unlocked():
+        config.optimizer[player] = {"name": "sgd", "learning_rate": 0.05}
+    yield name, config
+
+
+def _games():
+  mlp = {"nets__generator__hidden": (32,)}
+  yield "gan", config_of("vanilla.py", data__name="digits", **mlp, nets__discriminator__hidden=(32,))
+  yield "fgan", config_of("fgan_kl.py", data__name="digits", **mlp, nets__discriminator__hidden=(32,))
+  yield "wgan", small_images("wgan.py")
+  yield "wgan_gp", small_images("wgan_gp.py")
+  yield "r3gan", config_of("ring8.py")
+  yield "dcgan", small_images("dcgan.py")
+  yield "infogan", small_images("infogan.py", nets__trunk__features=32, nets__recognition__hidden=(16,))
+  cyclegan = config_of("cyclegan.py", game__pool_size=12)
+  for net in cyclegan.nets.values():
+    net.update({"width": 4} | ({"blocks": 1} if "blocks" in net else {"layers": 1}))
+  cyclegan.data.resolution = 16
+  yield "cyclegan", cyclegan
+
+
+def play(game, draw, key, mesh, fsdp=False, rounds=1):
+  fresh = jax.eval_shape(lambda key: train.init(game, key), key)
+  lies = shard.of_state(mesh, fresh, fsdp)
+  state = jax.jit(lambda key: train.init(game, key), out_shardings=lies)(key)
+  run = jax.jit(lambda state, draw: train.make_scan(game, rounds, draw)(state), out_shardings=(lies, None))
+  return run(state, shard.everywhere(mesh, draw))
+
+
+def batches_of(experiment):
+  batch = jax.eval_shape(experiment.draw, jax.random.key(0))
+  return jax.tree.map(lambda b: jnp.zeros((experiment.game.draws, *b.shape), b.dtype), batch)
+
+
+def compare(name, one, other, tolerance):
+  """Prints leaves that differ by more, relative to the largest entry of the leaf."""
+  one, other = ({**{f: getattr(s, f) for f in ("params", "stats", "ema", "memory")}, "metrics": m} for s, m in (one, other))
+  for (path, a), b in zip(jax.tree.leaves_with_path(one), jax.tree.leaves(other), strict=True):
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    scale = max(np.abs(a).max(initial=0.0), 1.0)
+    if not np.abs(a - b).max(initial=0.0) <= tolerance * scale:
+      print(f"{name}{jax.tree_util.keystr(path)} differs by {np.abs(a - b).max():.2e} of {scale:.2e}")
+
+
+def rounds(fsdp: bool) -> None:
+  """A round over eight devices is that of one."""
+  for name, config in games():
+    if fsdp and name not in ("dcgan", "cyclegan"):
+      continue
+    with jax.numpy_dtype_promotion("standard"):
+      experiment = build(config)
+    key = jax.random.key(3)
+    whole, split = shard.mesh(1), shard.mesh(8)
+    game = build(config, experiment.dataset, functools.partial(shard.over_data, split)).game
+    alone = play(experiment.game, experiment.draw, key, whole)
+    spread = play(game, experiment.draw, key, split, fsdp)
+    compare(name, alone, spread, 1e-5)
+    if name == "cyclegan" and int(spread[0].memory["x"].count) != 12:
+      print("the pools did not fill: nothing was exchanged")
+    text = jax.jit(train.make_step(game)).lower(spread[0], batches_of(experiment)).compile().as_text()
+    if "all-reduce" not in text:
+      print(f"{name} has no all-reduce: nothing was split")
+    leaves = jax.tree.leaves(spread[0].params)
+    parts = [leaf for leaf in leaves if not leaf.is_fully_replicated]
+    if fsdp != bool(parts):
+      print(f"{name}: {len(parts)} of {len(leaves)} parameter arrays are split, and fsdp is {fsdp}")
+
+
+def members() -> None:
+  """A sweep over four devices is that of one: dense nets by eights, convolutions in turn."""
+  for config in (config_of("ring8.py"), small_images("dcgan.py")):
+    config.train.update({"rounds": 2, "chunk": 1})
+    config.log.every = 1
+    grid = {"optimizer.generator.learning_rate": [1e-3, 2e-3]}
+    rows = []
+    for count in (1, 4):
+      config.mesh.member = count
+      rows.append(sweep.sweep(config, grid, 4, Path(tempfile.mkdtemp()) / "sweep"))
+    for one, other in zip(*rows, strict=True):
+      for field, value in one.items():
+        if not abs(value - other[field]) <= 1e-5 * max(abs(value), 1.0):
+          print(f"{config.game.name}: {field} is {value} and {other[field]}")
+
+
+if __name__ == "__main__":
+  with jax.default_matmul_precision("highest"):
+    {"rounds": lambda: rounds(False), "fsdp": lambda: rounds(True), "members": members}[sys.argv[1]]()
