@@ -13,13 +13,13 @@ def get_config() -> ConfigDict:
   config.game = {
     "name": "infogan",
     "loss": {"name": "non_saturating"},
-    "latent_dim": 74,
+    "latent_dim": 20,
     "categorical": (10,),
     "continuous": 2,
     "learnt_variance": True,
     "categorical_weight": 1.0,
     "continuous_weight": 0.1,
-    "recognition_owner": "discriminator",
+    "recognition_owner": "generator",
   }
   config.nets.generator = {"name": "dcgan_generator", "width": 32}
   config.nets.trunk = {"name": "dcgan_trunk", "width": 32, "features": 256}
@@ -28,7 +28,7 @@ def get_config() -> ConfigDict:
   config.optimizer.discriminator = base.adam(2e-4)
   config.optimizer.generator = base.adam(1e-3)
   config.data.resolution = 32
-  config.train.rounds = 10_000
+  config.train.rounds = 6_000
   config.eval.metrics = ("codes",)
   config.eval.pictures = ("samples", "traversals")
   return config

@@ -50,7 +50,8 @@ def hold_then_fall(rounds: int, hold: float = 0.5) -> optax.Schedule:
   """1 for the share `hold` of `rounds`, then linearly down to 0, where it stays. Zhu et al. 2017, appendix 7.1."""
   first = hold * rounds
   fall = optax.linear_schedule(1.0, 0.0, (1.0 - hold) * rounds)
-  return lambda step: fall(jnp.maximum(step - first, 0.0))
+  # Compiled, the line ends within rounding of 0, and maybe below it.
+  return lambda step: jnp.where(step < rounds, fall(jnp.maximum(step - first, 0.0)), 0.0)
 
 
 def geometric(start: float, end: float, rounds: int) -> optax.Schedule:

@@ -1,6 +1,7 @@
 """What a run leaves behind: grids pixel by pixel, metrics that survive an interruption."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,58 @@ def test_a_page_shows_only_pictures_of_rounds(tmp_path):
   page = (tmp_path / "report.html").read_text()
   assert "mine" not in page and "copy" not in page
   assert 0 < page.index("round 900") < page.index("round 12,000,000")
+
+
+def test_a_picture_has_the_columns_that_it_is_given(tmp_path):
+  """Six images of 8x8 with gaps of 2: three in a row are 32 wide and 22 high, before the picture is enlarged."""
+  images = np.linspace(-1.0, 1.0, 6)[:, None, None, None] * np.ones((6, 8, 8, 1))
+  for columns, (height, width) in ((3, (22, 32)), (6, (12, 62)), (None, (22, 32))):
+    path = tmp_path / f"{columns}.png"
+    report.save_samples(path, images, np.zeros((1, 8, 8, 1)), columns)
+    zoom = round(600 / width)
+    pixels = opened(path)
+    assert pixels.shape == (zoom * height, zoom * width)
+    np.testing.assert_array_equal(pixels[::zoom, ::zoom], report.grid(images, columns)[:, :, 0])
+
+
+def test_an_image_is_saved_pixel_by_pixel(tmp_path):
+  values = np.array([-1.0, -0.5, 0.0, 0.5, 1.0, 3.0], np.float32)
+  for shape in ((2, 3, 1), (1, 2, 3)):
+    report.save_image(tmp_path / "image.png", values.reshape(shape))
+    expected = np.array([0, 64, 128, 191, 255, 255]).reshape(shape)
+    np.testing.assert_array_equal(opened(tmp_path / "image.png").reshape(shape), expected)
+
+
+def test_a_page_shows_the_pictures_of_each_kind_in_their_order(tmp_path):
+  """Of each kind the first, the last and two between; plain samples come first."""
+  (tmp_path / "samples").mkdir()
+  for step in range(100, 900, 100):
+    for kind in ("", "_categorical_0", "_x_to_y"):
+      (tmp_path / "samples" / f"{step:07d}{kind}.png").touch()
+  (tmp_path / "samples" / "best_x_to_y.png").touch()
+  report.write_text(tmp_path / "config.json", "{}")
+  report.save_page(tmp_path, "a title")
+  page = (tmp_path / "report.html").read_text()
+  figures = re.findall(r'<img src="samples/([^"]+)"><figcaption>([^<]+)</figcaption>', page)
+  assert figures == [
+    (f"{step:07d}{'_' * bool(kind)}{kind}.png", f"{kind} round {step}".strip())
+    for kind in ("", "categorical_0", "x_to_y")
+    for step in (100, 300, 600, 800)
+  ]
+
+
+def test_metrics_that_were_not_finite_are_told_and_left_out_of_the_plot(tmp_path):
+  losses = {10: 0.5, 20: None, 30: 2.0, 40: None}
+  rows = [{"step": step, "a/loss": loss, "b/never": None} for step, loss in losses.items()]
+  path = tmp_path / "metrics.jsonl"
+  report.append_metrics(path, rows)
+  assert report.read_metrics(path) == rows
+  report.save_plot(tmp_path / "metrics.png", rows)
+  assert opened(tmp_path / "metrics.png").shape[0] > 300
+  report.write_text(tmp_path / "config.json", "{}")
+  report.save_page(tmp_path, "a title")
+  page = (tmp_path / "report.html").read_text()
+  assert "<td>a/loss</td><td>not finite</td>" in page and "<td>step</td><td>40</td>" in page
 
 
 def test_page_shows_pictures_metrics_and_config(tmp_path):

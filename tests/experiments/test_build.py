@@ -9,15 +9,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from experiments import command
-from experiments.build import DIVERGENCES, GAMES, build
+from experiments import command, measures
+from experiments.build import DIVERGENCES, GAMES, build, build_game, build_nets
 from gan_jax import train
 from gan_jax.game import Net
 from ml_collections import ConfigDict
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = command.experiments_in(ROOT / "experiments")
-VARIANTS = {"vanilla": ["minimax", "nonsaturating"], "fgan": sorted(DIVERGENCES)}
+VARIANTS = {"vanilla": ["minimax", "nonsaturating"], "fgan": sorted(DIVERGENCES), "cyclegan": ["unet"]}
 EVERY = [f"{p}{v}" for p in CONFIGS for v in ["", *(f":{v}" for v in VARIANTS.get(p.stem, []))]]
 
 
@@ -28,13 +28,15 @@ def small(path: str) -> ConfigDict:
 
 
 @pytest.mark.parametrize("path", EVERY, ids=lambda p: Path(p).name)
-def test_every_config_builds_and_takes_one_round(path):
+def test_every_config_builds_and_takes_one_round(path, monkeypatch):
+  monkeypatch.setattr(measures.features, "classifier", lambda *_: None)  # it would be trained, and judge nothing here
   experiment = build(small(path))
   key = jax.random.key(0)
   state = jax.jit(lambda key: train.init(experiment.game, key, jax.eval_shape(experiment.draw, key)))(key)
   state, metrics = jax.jit(lambda s, draw: train.make_scan(experiment.game, 1, draw)(s))(state, experiment.draw)
   chex.assert_tree_all_finite((state.params, metrics))
-  samples = jax.jit(lambda s: experiment.game.sample(*train.averaged(s), key, 3))(state)
+  given = {"x": experiment.draw(key)["x"][:3]} if "x_to_y" in experiment.game.nets else {}
+  samples = jax.jit(lambda s: experiment.game.sample(*train.averaged(s), key, 3, **given))(state)
   chex.assert_shape(samples, (3, *experiment.dataset.shape))
   if len(experiment.dataset.shape) == 3:
     assert np.abs(samples).max() <= 1.0
@@ -130,6 +132,102 @@ def test_a_game_without_latents_takes_no_net_that_needs_them(monkeypatch):
   config.game = {"name": "translation"}
   with pytest.raises(ValueError, match="nets.generator: it maps latents, and this game has none"):
     build(config)
+
+
+def small_infogan(**nets) -> ConfigDict:
+  config = small(str(ROOT / "experiments/infogan.py"))
+  config.nets.generator.width = config.nets.trunk.width = 2
+  config.nets.trunk.features = 16
+  for role, net in nets.items():
+    config.nets[role] = ConfigDict(net)
+  return config
+
+
+def inputs_and_outputs(net: Net) -> tuple[int, int]:
+  """Of a net with one dense layer."""
+  return net.init(jax.random.key(0))[0]["Dense_0"]["kernel"].shape
+
+
+@pytest.mark.parametrize(("learnt", "outputs"), [(True, 3 + 2 * 4), (False, 3 + 4)])
+def test_heads_stand_on_the_features_of_the_trunk(learnt, outputs):
+  config = small_infogan(recognition={"name": "mlp_recognition", "hidden": ()})
+  config.game.update(categorical=(3,), continuous=4, learnt_variance=learnt, latent_dim=9)
+  nets = build_nets(config, (8, 8, 1))
+  assert inputs_and_outputs(nets["discriminator"]) == (16, 1)
+  assert inputs_and_outputs(nets["recognition"]) == (16, outputs)
+  params, stats = nets["generator"].init(jax.random.key(0))
+  images, _ = nets["generator"].apply(params, stats, jnp.zeros((2, 9)))
+  params, stats = nets["trunk"].init(jax.random.key(0))
+  features, _ = nets["trunk"].apply(params, stats, images)
+  assert images.shape == (2, 8, 8, 1) and features.shape == (2, 16)
+
+
+def test_codes_that_a_config_leaves_out_are_those_of_the_game():
+  """Ten classes, two numbers, learnt variances: 10 + 2 + 2 outputs."""
+  config = small_infogan(recognition={"name": "mlp_recognition", "hidden": ()})
+  for name in ("categorical", "continuous", "learnt_variance", "latent_dim"):
+    del config.game[name]
+  assert inputs_and_outputs(build_nets(config, (8, 8, 1))["recognition"]) == (16, 14)
+
+
+def test_a_head_that_needs_images_is_told_what_it_gets():
+  config = small_infogan(discriminator={"name": "dcgan_discriminator"})
+  with pytest.raises(ValueError, match=r"nets.discriminator: dcgan_discriminator works on square images.*shape \[16\]"):
+    build_nets(config, (8, 8, 1))
+
+
+def test_a_recognition_head_without_codes_is_told():
+  config = small(str(ROOT / "experiments/fgan_kl.py"))
+  config.nets.recognition = {"name": "mlp_recognition"}
+  with pytest.raises(ValueError, match="nets.recognition: it reads codes, and this game has none"):
+    build(config)
+  config.nets.recognition = {"name": "mlp_discriminator"}
+  with pytest.raises(ValueError, match="nets.recognition: the game fgan has none of that name"):
+    build(config)
+
+
+def small_cyclegan() -> ConfigDict:
+  config = small(str(ROOT / "experiments/cyclegan.py"))
+  for role, net in config.nets.items():
+    net.width = 2
+  return config
+
+
+def test_the_shape_of_pools_is_that_of_the_data():
+  config, shape = small_cyclegan(), (16, 16, 3)
+  config.game.pool_size = 7
+  game = build_game(config.game, build_nets(config, shape), config.optimizer, shape)
+  memory = game.init_memory(jax.random.key(0))
+  assert {k: v.images.shape for k, v in memory.items()} == {"x": (7, *shape), "y": (7, *shape)}
+  config.game.shape = shape
+  with pytest.raises(ValueError, match="game.shape is not a setting of cyclegan"):
+    build_game(config.game, build_nets(config, shape), config.optimizer, shape)
+
+
+def test_a_translator_maps_images():
+  config = small_cyclegan()
+  config.nets.y_to_x = {"name": "dcgan_generator"}
+  with pytest.raises(ValueError, match="nets.y_to_x: it maps latents, and this game has none"):
+    build_nets(config, (16, 16, 3))
+
+
+def test_the_rate_of_a_longer_run_ends_at_zero_and_stays_there():
+  """cyclegan's schedule counts rounds, whatever the moves in each."""
+  config = small_cyclegan()
+  config.game.discriminator_steps = 2
+  schedule = {**config.optimizer.generators.schedule, "rounds": 4}
+  for player in config.optimizer:
+    config.optimizer[player] = ConfigDict({"name": "sgd", "learning_rate": 0.5, "schedule": schedule})
+  game = build_game(config.game, build_nets(config, (16, 16, 3)), config.optimizer, (16, 16, 3))
+  for player, moves in (("generators", 1), ("discriminators", 2)):
+    tx, steps = game.players[player].tx, []
+    state = tx.init(jnp.zeros(()))
+    for _ in range(6 * moves):
+      with jax.numpy_dtype_promotion("standard"):
+        update, state = tx.update(jnp.ones(()), state)
+      steps.append(-float(update))
+    np.testing.assert_allclose(steps[::moves], [0.5, 0.5, 0.5, 0.25, 0.0, 0.0], atol=1e-7)
+    np.testing.assert_array_equal(steps[::moves], steps[moves - 1 :: moves])
 
 
 def parsed(*arguments):

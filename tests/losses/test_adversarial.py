@@ -51,6 +51,12 @@ CASES = {
     lambda f, r: np.mean((f - 0.25) ** 2) / 2,
     ((REAL - 0.5) / N, (FAKE + 1.0) / N, (FAKE - 0.25) / N),
   ),
+  "least_squares_unhalved": (
+    adversarial.least_squares(a=-1.0, b=0.5, c=0.25, scale=1.0),
+    lambda r, f: np.mean((r - 0.5) ** 2) + np.mean((f + 1.0) ** 2),
+    lambda f, r: np.mean((f - 0.25) ** 2),
+    (2 * (REAL - 0.5) / N, 2 * (FAKE + 1.0) / N, 2 * (FAKE - 0.25) / N),
+  ),
   "hinge": (
     adversarial.hinge(),
     lambda r, f: np.mean(np.maximum(0, 1 - r)) + np.mean(np.maximum(0, 1 + f)),

@@ -154,6 +154,46 @@ def test_bfloat16():
     np.testing.assert_allclose(y, expected, atol=0.05)
 
 
+def test_the_trunk_is_the_discriminator_but_for_its_last_layer():
+  shared, x = dict(resolution=32, width=8, channels=1), jnp.zeros((5, 32, 32, 1))
+  trunk, discriminator = dcgan.Trunk(24, **shared), dcgan.Discriminator(**shared)
+  features, variables = jax.eval_shape(trunk.init_with_output, KEY, x)
+  whole = jax.eval_shape(discriminator.init, KEY, x)
+  assert features.shape == (5, 24)
+  shapes = lambda params: {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree.leaves_with_path(params)}
+  of_trunk, of_discriminator = shapes(variables["params"]), shapes(whole["params"])
+  last = {"['kernel']", "['bias']"}
+  assert set(of_discriminator) - set(of_trunk) == last
+  assert all(of_trunk[name] == shape for name, shape in of_discriminator.items() if name not in last)
+  added = {name: shape for name, shape in of_trunk.items() if name not in of_discriminator}
+  norm = {f"['BatchNorm_2']['{name}']": (24,) for name in ("scale", "bias")}
+  assert added == {"['Dense_0']['kernel']": (4 * 4 * 32, 24), **norm}
+  with pytest.raises(ValueError, match="8, 16, 32, 64, 128, not 28"):
+    dcgan.Trunk(resolution=28).init(KEY, jnp.zeros((1, 28, 28, 3)))
+
+
+def test_the_trunk_by_hand():
+  """At resolution 8: a convolution, leaky; a dense layer, batch-normalised and leaky. Features are raw numbers."""
+  trunk, x = dcgan.Trunk(6, resolution=8, width=4), jax.random.normal(KEY, (5, 8, 8, 3))
+  variables = trunk.init(KEY, x)
+  params = variables["params"]
+  leaky = lambda x: np.where(x > 0, x, 0.2 * x)
+  hidden = lax.conv_general_dilated(
+    x, params["Conv_0"]["kernel"], (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+  )
+  hidden = leaky(np.asarray(hidden, np.float64)).reshape(5, -1) @ np.asarray(params["Dense_0"]["kernel"], np.float64)
+  hidden = (hidden - hidden.mean(0)) / np.sqrt(hidden.var(0) + 1e-5)
+  expected = leaky(hidden * np.asarray(params["BatchNorm_0"]["scale"]))
+  features, _ = trunk.apply(variables, x, mutable=["batch_stats"])
+  np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-4)
+  coarse = dcgan.Trunk(6, resolution=8, width=4, dtype=jnp.bfloat16).apply(variables, x, mutable=["batch_stats"])[0]
+  assert coarse.dtype == jnp.float32
+  np.testing.assert_allclose(coarse, features, atol=0.1)
+  wide = dcgan.Trunk(400, resolution=8, width=64).init(KEY, jnp.zeros((1, 8, 8, 3)))["params"]
+  for kernel in (wide["Conv_0"]["kernel"], wide["Dense_0"]["kernel"]):
+    np.testing.assert_allclose([kernel.mean(), kernel.std()], [0.0, 0.02], atol=0.002)
+
+
 class FlaxDiscriminator(nn.Module):
   """The same layers with flax's own convolutions, to show that the check below can fail."""
 

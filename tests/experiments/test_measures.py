@@ -1,0 +1,185 @@
+"""InfoGAN's and CycleGAN's measures against values that nets of one number have in closed form."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from experiments import measures
+from experiments.build import METRICS
+from gan_jax import train
+from gan_jax.data.dataset import Dataset, from_domains
+from gan_jax.data.sprites import FACTORS
+from gan_jax.game import Net
+from gan_jax.games import cyclegan, infogan
+from gan_jax.games.infogan import Codes
+from gan_jax.losses import adversarial
+from gan_jax.metrics import translation as metrics
+from gan_jax.metrics.features import Classifier
+from ml_collections import ConfigDict
+
+KEY = jax.random.key(8)
+CONFIG = ConfigDict({"seed": 0, "game": {"name": "cyclegan"}})
+SHARED = {"loss": adversarial.least_squares(), "tx": optax.sgd(0.1)}
+RNG = np.random.RandomState(0)
+
+
+def evaluated(apply, value=1.0) -> Net:
+  """A net of one number, for use outside of training."""
+
+  def net(p, s, x, key=None, train=True):
+    assert not train, "measures are taken outside of training"
+    return apply(p["w"], x), s
+
+  return Net(lambda key: ({"w": jnp.array(value)}, {}), net)
+
+
+# Of 600 images the first entries are logits of 3 classes, those behind them means of 2 numbers.
+KIND = RNG.randint(0, 3, 600)
+KNOWN = np.stack([KIND, *RNG.uniform(-1, 1, (4, 600))], 1).astype(np.float32)  # kind, x, y, scale, angle
+RELABELLED = np.array([2, 0, 1])[KIND].astype(np.int32)
+CODED = np.concatenate([np.eye(3)[KIND], KNOWN[:, 3:4], RNG.uniform(-1, 1, (600, 1))], 1).astype(np.float32)
+
+
+def coded_game(codes=Codes((3,), 2, False)):
+  """Trunk and recognition head pass on what they see."""
+  same = evaluated(lambda w, x: w * x)
+  return infogan.make(
+    generator=same,
+    trunk=same,
+    discriminator=same,
+    recognition=same,
+    latent_dim=codes.size,
+    **codes._asdict(),
+    **SHARED,
+  )
+
+
+def measure_codes(test, codes=Codes((3,), 2, False)):
+  game, dataset = coded_game(codes), Dataset("toy", (5,), 3, None, None, test)
+  measure = jax.jit(measures.codes(lambda config: codes, CONFIG, game, dataset))
+  return {name: float(value) for name, value in measure(train.init(game, KEY)).items()}
+
+
+def test_codes_are_compared_with_labels_and_factors():
+  """Classes are the labels by other names but for every tenth; the first number is the scale, the second nothing."""
+  label = np.where(np.arange(600) % 10, RELABELLED, (RELABELLED + 1) % 3)
+  found = measure_codes({"x": CODED, "label": label, "factors": KNOWN})
+  information = {f"continuous_{i}/{name}" for i in (0, 1) for name in FACTORS}
+  assert set(found) == {"accuracy_0", "gap"} | information
+  np.testing.assert_allclose(found["accuracy_0"], 0.9, rtol=1e-6)
+  assert found["continuous_0/scale"] > 2.0
+  assert max(found[name] for name in information - {"continuous_0/scale"}) < 0.15
+  # Of five factors the kind and the scale are told in full by one code alone, and the other three by none.
+  np.testing.assert_allclose(found["gap"], 2 / 5, atol=0.06)
+
+
+def test_labels_or_factors_alone():
+  assert measure_codes({"x": CODED, "label": RELABELLED}) == {"accuracy_0": 1.0}
+  pairs = {f"continuous_{i}/{name}" for i in (0, 1) for name in FACTORS}
+  assert set(measure_codes({"x": CODED, "factors": KNOWN})) == {"gap"} | pairs
+  assert measure_codes({"x": CODED[:, :3], "label": RELABELLED}, Codes((3,), 0)) == {"accuracy_0": 1.0}
+  numbers = measure_codes({"x": CODED[:, 3:], "factors": KNOWN}, Codes((), 2, False))
+  assert numbers["continuous_0/scale"] > 2.0 and "accuracy_0" not in numbers
+  np.testing.assert_allclose(numbers["gap"], 1 / 5, atol=0.06)
+
+
+def test_codes_are_measured_for_each_member_of_a_sweep():
+  """A trunk of weight -1 makes the smallest logit the largest: no class is told rightly any more."""
+  game, dataset = coded_game(), Dataset("toy", (5,), 3, None, None, {"x": CODED, "label": RELABELLED})
+  measure = measures.codes(lambda config: Codes((3,), 2, False), CONFIG, game, dataset)
+  state = train.init(game, KEY)
+
+  def of(w):
+    return measure(state.replace(params={**state.params, "trunk": {"w": w}}))["accuracy_0"]
+
+  high, low = jax.jit(jax.vmap(of))(jnp.array([1.0, -1.0]))
+  assert float(high) == 1.0 and float(low) < 0.7
+
+
+def test_codes_without_anything_to_compare_are_refused():
+  other = ConfigDict({"seed": 0, "game": {"name": "gan"}})
+  with pytest.raises(ValueError, match="eval.metrics lists 'codes', which the game gan does not have"):
+    METRICS["codes"](other, None, Dataset("toy", (5,), 0, None, None, {"x": CODED, "label": KIND}))
+  with pytest.raises(ValueError, match="toy has neither labels nor factors"):
+    dataset = Dataset("toy", (5,), 0, None, None, {"x": CODED})
+    measures.codes(lambda config: Codes((3,), 2), CONFIG, coded_game(), dataset)
+
+
+def pixels(n):
+  return RNG.randint(0, 256, (n, 12, 12, 1)).astype(np.uint8)
+
+
+def translating_game():
+  """G(x) = a x + 0.1 and F(y) = b y, in training with other a and b than their averages 0.5 and 1.5."""
+  scores = evaluated(lambda w, x: w * x)
+  return cyclegan.make(
+    x_to_y=evaluated(lambda w, x: w * x + 0.1),
+    y_to_x=evaluated(lambda w, x: w * x),
+    discriminator_x=scores,
+    discriminator_y=scores,
+    shape=(12, 12, 1),
+    **SHARED,
+  )
+
+
+def measure_translation(dataset):
+  game = translating_game()
+  state = train.init(game, KEY)
+  averages = {"x_to_y": 0.5, "y_to_x": 1.5}
+  state = state.replace(ema={net: {"params": {"w": jnp.array(w)}, "stats": {}} for net, w in averages.items()})
+  measure = jax.jit(measures.translation(CONFIG, game, dataset))
+  return {name: float(value) for name, value in measure(state).items()}
+
+
+def test_translation_by_hand(monkeypatch):
+  """In float64, for 6 held-out images of X and 4 of Y; a judge says whether an image is brighter than 0."""
+  seen = []
+
+  def classifier(*arguments):
+    seen.append(arguments)
+    threshold = 0.02 * len(seen)
+    logits = lambda x: jnp.stack([jnp.full(len(x), threshold), x.mean((1, 2, 3))], 1)
+    return Classifier(jax.tree_util.Partial(logits), None, 0.75 + 0.125 * len(seen))
+
+  monkeypatch.setattr(measures.features, "classifier", classifier)
+  draw = lambda n: RNG.randint(0, 2, n).astype(np.int32)
+  train_x, train_y = {"x": pixels(8), "label": draw(8)}, {"y": pixels(9), "label_y": draw(9)}
+  test = {"x": pixels(6), "label": draw(6), "x_in_y": pixels(6)}
+  test |= {"y": pixels(4), "label_y": draw(4), "y_in_x": pixels(4)}
+  dataset = from_domains("toy", train_x, train_y, test, classes=2)
+  found = measure_translation(dataset)
+  for arguments, split, image, label in zip(seen, (train_x, train_y), "xy", ("label", "label_y"), strict=True):
+    expected = (split[image], split[label], test[image], test[label])
+    for given, array in zip(arguments[:4], expected):
+      np.testing.assert_array_equal(given, array)
+    assert arguments[4] == 2
+  decoded = lambda v: v.astype(np.float64) / 127.5 - 1.0
+  go = {"y": lambda x: 0.5 * x + 0.1, "x": lambda y: 1.5 * y}
+  expected = {}
+  for here, there, label, counterpart in (("x", "y", "label", "x_in_y"), ("y", "x", "label_y", "y_in_x")):
+    source, truth = decoded(test[here]), decoded(test[counterpart])
+    translated = go[there](source)
+    l1 = lambda a, b: np.mean(np.abs(a - b))
+    expected |= {
+      f"cycle_l1_{here}": l1(go[here](translated), source),
+      f"identity_l1_{here}": l1(go[here](source), source),
+      f"paired_l1_to_{there}": l1(translated, truth),
+      f"ssim_to_{there}": metrics.ssim(jnp.float32(translated), jnp.float32(truth)),
+      f"label_to_{there}": np.mean((translated.mean((1, 2, 3)) > 0) == test[label]),
+      f"classifier_{there}": {"x": 0.875, "y": 1.0}[there],
+    }
+  assert set(found) == set(expected)
+  for name, value in expected.items():
+    np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
+
+
+def test_without_labels_and_counterparts_there_is_less_to_tell():
+  dataset = from_domains("toy", {"x": pixels(8)}, {"y": pixels(8)}, {"x": pixels(3), "y": pixels(5)})
+  assert set(measure_translation(dataset)) == {"cycle_l1_x", "cycle_l1_y", "identity_l1_x", "identity_l1_y"}
+
+
+def test_translation_of_another_game_is_refused():
+  other = ConfigDict({"seed": 0, "game": {"name": "gan"}})
+  with pytest.raises(ValueError, match="eval.metrics lists 'translation', which is for the game cyclegan, not gan"):
+    METRICS["translation"](other, None, Dataset("toy", (5,), 0, None, None, {}))

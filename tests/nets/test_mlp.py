@@ -1,0 +1,81 @@
+"""Dense nets against NumPy in float64: recognition heads, and discriminators that are shown powers of the data."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from gan_jax.nets import mlp
+
+KEY = jax.random.key(2)
+
+
+def randomised(params):
+  """Every entry drawn, so that biases and scales count."""
+  leaves, tree = jax.tree.flatten(params)
+  keys = jax.random.split(KEY, len(leaves))
+  return jax.tree.unflatten(tree, [jax.random.normal(k, leaf.shape) for k, leaf in zip(keys, leaves)])
+
+
+def drawn(net, x):
+  variables = net.init(KEY, x)
+  return {**variables, "params": randomised(variables["params"])}
+
+
+def f64(tree):
+  return jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), tree)
+
+
+def test_a_head_is_a_batch_normalised_leaky_layer_and_a_dense_one():
+  net, x = mlp.Head(3, hidden=(5,)), jax.random.normal(KEY, (6, 2, 2))
+  variables = drawn(net, x)
+  params = f64(variables["params"])
+  assert sorted(params["Dense_0"]) == ["kernel"] and params["Dense_1"]["kernel"].shape == (5, 3)
+  h = f64(x).reshape(6, 4) @ params["Dense_0"]["kernel"]
+  h = (h - h.mean(0)) / np.sqrt(h.var(0) + 1e-5) * params["BatchNorm_0"]["scale"] + params["BatchNorm_0"]["bias"]
+  expected = np.where(h > 0, h, 0.2 * h) @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"]
+  outputs, moved = net.apply(variables, x, mutable=["batch_stats"])
+  np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
+  # Outside of training an example's numbers do not depend on its neighbours.
+  variables = {**variables, **moved}
+  alone, together = (net.apply(variables, part, train=False) for part in (x[:1], x))
+  np.testing.assert_allclose(alone, together[:1], rtol=1e-5)
+  assert np.abs(together - outputs).max() > 1e-2
+
+
+def test_a_head_without_hidden_layers_is_linear():
+  net, x = mlp.Head(4, hidden=()), jax.random.normal(KEY, (3, 2))
+  variables = drawn(net, x)
+  params = f64(variables["params"])
+  expected = f64(x) @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]
+  np.testing.assert_allclose(net.apply(variables, x), expected, rtol=1e-5)
+  assert set(variables) == {"params"}
+
+
+@pytest.mark.parametrize("powers", [1, 2, 3])
+def test_a_discriminator_of_powers_is_a_polynomial(powers):
+  """Without hidden layers the score is w1.x + w2.x^2 + ... + b."""
+  net, x = mlp.Discriminator(hidden=(), powers=powers), jax.random.normal(KEY, (5, 2))
+  variables = drawn(net, x)
+  layer = f64(variables["params"]["Dense_0"])
+  assert layer["kernel"].shape == (2 * powers, 1)
+  blocks = layer["kernel"].reshape(powers, 2)
+  expected = sum(f64(x) ** (i + 1) @ w for i, w in enumerate(blocks)) + layer["bias"]
+  np.testing.assert_allclose(net.apply(variables, x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_powers_stand_beside_fourier_features_of_the_data_itself():
+  x = jax.random.normal(KEY, (5, 2))
+  widths = {}
+  for powers in (1, 3):
+    net = mlp.Discriminator(hidden=(), powers=powers, fourier=4)
+    widths[powers] = net.init(KEY, x)["params"]["Dense_0"]["kernel"].shape[0]
+  assert widths[3] - widths[1] == 4 and widths[1] > 2
+
+
+def test_computing_in_bfloat16_keeps_float32_outside():
+  x = jax.random.normal(KEY, (4, 3))
+  coarse = {"hidden": (5,), "dtype": jnp.bfloat16}
+  for net in (mlp.Head(3, **coarse), mlp.Discriminator(powers=2, **coarse)):
+    variables = net.init(KEY, x)
+    outputs, _ = net.apply(variables, x, mutable=["batch_stats"])
+    assert {leaf.dtype for leaf in jax.tree.leaves((variables, outputs))} == {jnp.dtype(jnp.float32)}

@@ -1,0 +1,43 @@
+"""Schedules, value by value, and that none goes on beyond its end."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from gan_jax import optim
+
+
+def test_hold_then_fall_by_hand():
+  """1 up to round 50, 0 from round 100 on, and a straight line between."""
+  schedule = optim.hold_then_fall(100)
+  found = [float(schedule(step)) for step in (0, 49, 50, 60, 75, 99, 100, 101, 10_000)]
+  np.testing.assert_allclose(found, [1.0, 1.0, 1.0, 0.8, 0.5, 0.02, 0.0, 0.0, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("hold", [0.0, 0.3, 0.5, 0.9])
+def test_hold_then_fall_never_rises_and_is_never_negative(hold):
+  """Under jit and vmap, for 250 rounds where 119 were foreseen."""
+  with jax.numpy_dtype_promotion("standard"):  # as `train.play` has it: optax hands over integer counters
+    rates = np.asarray(jax.jit(jax.vmap(optim.hold_then_fall(119, hold)))(jnp.arange(250)))
+  assert rates.min() == 0.0 and rates.max() == rates[0] == 1.0 and np.all(np.diff(rates) <= 0.0)
+  assert np.all(rates[: int(119 * hold) + 1] == 1.0) and np.all(rates[119:] == 0.0) and rates[118] > 0.0
+
+
+def test_a_run_resumed_beyond_the_end_stands_still():
+  tx = optax.adam(lambda count: 0.1 * optim.hold_then_fall(4)(count), b1=0.5)
+  params = jnp.array(1.0)
+  state, path = tx.init(params), []
+  for _ in range(8):
+    with jax.numpy_dtype_promotion("standard"):
+      updates, state = tx.update(jnp.array(1.0), state)
+    params = optax.apply_updates(params, updates)
+    path.append(float(params))
+  np.testing.assert_allclose(path, [0.9, 0.8, 0.7, 0.65, 0.65, 0.65, 0.65, 0.65], rtol=1e-4)
+
+
+def test_the_other_schedules_by_hand():
+  decay = optim.hold_then_decay(100, hold=0.5, end=0.01)
+  np.testing.assert_allclose([float(decay(s)) for s in (0, 50, 75, 100, 500)], [1.0, 1.0, 0.1, 0.01, 0.01], rtol=1e-5)
+  geometric = optim.geometric(2.0, 0.02, 10)
+  np.testing.assert_allclose([float(geometric(s)) for s in (0, 5, 10, 50)], [2.0, 0.2, 0.02, 0.02], rtol=1e-5)
