@@ -91,6 +91,11 @@ def build(
       raise ValueError(f"the config has no {field}; experiments/base.py has every field that an experiment needs")
   dataset = build_data(config.data) if dataset is None else dataset
   check_number("train.ema_decay", config.train.ema_decay, *DECAY)
+  if config.game.name == "cyclegan" and "y" not in dataset.test:
+    raise ValueError(
+      f"the game cyclegan translates between two domains, and {dataset.name} is one; take mnist2colour, or a folder with "
+      "trainA and trainB"
+    )
   nets = {role: over(net) for role, net in build_nets(config, dataset.shape).items()}
   game = build_game(config.game, nets, config.optimizer, dataset.shape)
   game = game._replace(ema_decay=config.train.ema_decay)
@@ -215,8 +220,15 @@ def _default(config: ConfigDict, argument: str) -> Any:
 
 def _codes(config: ConfigDict) -> infogan.Codes | None:
   """The codes of a game that has them."""
-  described = [_default(config, field) for field in infogan.Codes._fields]
-  return None if None in described else infogan.Codes(*described)
+  described = {field: _default(config, field) for field in infogan.Codes._fields}
+  if None in described.values():
+    return None
+  codes = infogan.Codes(**described)
+  if not isinstance(codes.categorical, (tuple, list)):  # the latter out of a config.json
+    raise ValueError(f"game.categorical is {codes.categorical!r}; it has to be the classes of each code, such as (10,)")
+  for classes in (*codes.categorical, codes.continuous):
+    check_number("game.categorical or game.continuous", classes, lambda value: value == int(value), "a count")
+  return codes._replace(categorical=tuple(codes.categorical))
 
 
 def _draw(draw: Callable[..., Any], key: jax.Array, *, n: int) -> Any:
@@ -363,6 +375,7 @@ def _unet_translator(around: Surroundings, width: int = 64) -> Net:
 def _patch_discriminator(around: Surroundings, width: int = 64, layers: int = 3) -> Net:
   _square_image(around.shape, "patch_discriminator")
   at_least_one("width", width)
+  check_number("layers", layers, lambda value: value in range(8), "an integer from 0 to 7")
   module = translation.PatchDiscriminator(width=width, layers=layers, dtype=around.dtype)
   return from_linen(module, around.example_x)
 

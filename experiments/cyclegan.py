@@ -2,14 +2,15 @@
 
     python -m experiments.run --config=experiments/cyclegan.py
 
-cyclegan.py:unet has pix2pix's generators in place of residual ones.
+cyclegan.py:unet has pix2pix's generators in place of residual ones. cyclegan.py:folder is for images of one's own, in folders
+trainA and trainB, as the paper augments them: --config.data.name=folder:DIR.
 """
 
 from ml_collections import ConfigDict
 
 from experiments import base
 
-ROUNDS = 10_000
+ROUNDS = 2_500
 TRANSLATORS = {
   "resnet": {"name": "resnet_translator", "width": 16, "blocks": 3},
   "unet": {"name": "unet_translator", "width": 32},
@@ -17,9 +18,9 @@ TRANSLATORS = {
 
 
 def get_config(variant: str = "resnet") -> ConfigDict:
-  """The experiment with one of `TRANSLATORS` as both generators."""
-  if variant not in TRANSLATORS:
-    raise ValueError(f"cyclegan.py has no variant {variant!r}. Accepted: {', '.join(TRANSLATORS)}.")
+  """The experiment with one of `TRANSLATORS` as both generators, or on a folder."""
+  if variant not in (*TRANSLATORS, "folder"):
+    raise ValueError(f"cyclegan.py has no variant {variant!r}. Accepted: {', '.join(TRANSLATORS)}, folder.")
   config = base.get_config()
   config.game = {
     "name": "cyclegan",
@@ -30,14 +31,17 @@ def get_config(variant: str = "resnet") -> ConfigDict:
     "discriminator_steps": 1,
   }
   for role in ("x_to_y", "y_to_x"):
-    config.nets[role] = TRANSLATORS[variant]
+    config.nets[role] = TRANSLATORS.get(variant, TRANSLATORS["resnet"])
   for role in ("discriminator_x", "discriminator_y"):
     config.nets[role] = {"name": "patch_discriminator", "width": 32, "layers": 2}
   schedule = {"name": "hold_then_fall", "rounds": ROUNDS, "hold": 0.5}
-  config.optimizer.generators = base.adam(2e-4) | {"schedule": schedule}
-  config.optimizer.discriminators = base.adam(2e-4) | {"schedule": schedule}
-  config.data = {"name": "mnist2colour", "batch_size": 4, "resolution": 32}
+  config.optimizer.generators = base.adam(1e-3) | {"schedule": schedule}
+  config.optimizer.discriminators = base.adam(4e-4) | {"schedule": schedule}
+  config.data = {"name": "mnist2colour", "batch_size": 16, "resolution": 32}
+  if variant == "folder":
+    config.data = {"name": "folder:.", "batch_size": 4, "resolution": 64, "resize": 72, "flip": True, "memory": 4.0}
   config.train.rounds = ROUNDS
+  config.eval.every = 500
   config.eval.metrics = ("translation",)
   config.eval.pictures = ("translations",)
   return config

@@ -93,7 +93,8 @@ def codes(codes_of: Callable[[ConfigDict], Codes | None], config: ConfigDict, ga
 
   "accuracy_I" of the I-th categorical code against labels, after the best one-to-one assignment. Where the data's factors are
   known: "continuous_I/FACTOR", the mutual information of the I-th continuous code with each, in nats, and "gap", the mutual
-  information gap of all codes.
+  information gap of all codes. A continuous code is drawn from Q(c | x), or, where its variance is fixed, is Q's mean:
+  which is a function of the image alone, and so tells much of a factor even where it hardly moves with it.
 
   Raises:
     ValueError: if the game has no codes, or the data neither labels nor factors.
@@ -130,9 +131,12 @@ def codes(codes_of: Callable[[ConfigDict], Codes | None], config: ConfigDict, ga
     x = decode({"x": jnp.asarray(test["x"])})["x"]
     for net in ("trunk", "recognition"):
       x, _ = game.nets[net].apply(state.params[net], state.stats[net], x, train=False)
-    logits, mean, _ = read.read(x)
-    classes = jnp.stack([jnp.argmax(each, 1) for each in logits], 1) if logits else jnp.zeros((len(mean), 0), jnp.int32)
-    return jax.pure_callback(compare, scalars, classes, mean, vmap_method="sequential")
+    logits, continuous, log_variance = read.read(x)
+    classes = jnp.stack([jnp.argmax(each, 1) for each in logits], 1) if logits else jnp.zeros((len(x), 0), jnp.int32)
+    if read.learnt_variance:
+      noise = jax.random.normal(jax.random.key(config.seed), continuous.shape)
+      continuous = continuous + jnp.exp(0.5 * log_variance) * noise
+    return jax.pure_callback(compare, scalars, classes, continuous, vmap_method="sequential")
 
   return measure
 
@@ -151,8 +155,8 @@ def translation(config: ConfigDict, game: Game, dataset: Dataset) -> Measure:
     raise ValueError(f"eval.metrics lists 'translation', which is for the game cyclegan, not {config.game.name}")
   names = {"x": ("x", "label", "x_in_y"), "y": ("y", "label_y", "y_in_x")}
   judges = {}
-  if "label" in dataset.test:
-    for domain, part in zip("xy", dataset.draw.args):
+  with jax.ensure_compile_time_eval():  # a sweep builds its experiments within its own trace
+    for domain, part in zip("xy", dataset.draw.args if "label" in dataset.test else ()):
       seen, (images, label, _) = part.args[0], names[domain]
       arrays = (np.asarray(split[name]) for split in (seen, dataset.test) for name in (images, label))
       judges[domain] = features.classifier(*arrays, dataset.classes)

@@ -60,6 +60,8 @@ def run(config: ConfigDict, workdir: Path, name: str) -> TrainState:
   batch = _example(experiment, config.data.batch_size)
   key = jax.random.key(config.seed)
   fresh = jax.eval_shape(lambda key: train.init(game, key, batch), key)  # refuses before anything is written
+  for look in (experiment.evaluate, *(picture.draw for picture in experiment.pictures)):
+    jax.eval_shape(look, fresh)
   lies = shard.of_state(mesh, fresh, config.mesh.fsdp)
   workdir.mkdir(parents=True, exist_ok=True)
   with checkpoint.open_folder(workdir / "checkpoints") as checkpoints:
@@ -83,8 +85,11 @@ def run(config: ConfigDict, workdir: Path, name: str) -> TrainState:
 
 def connect(config: ConfigDict) -> None:
   """Joins the other processes, where `config.distributed` says that there are some."""
-  if config.distributed.enabled:
-    shard.connect(config.distributed.coordinator, config.distributed.processes, config.distributed.process)
+  given = config.distributed
+  if given.enabled:
+    shard.connect(given.coordinator, given.processes, given.process)
+  elif given.coordinator or given.processes or given.process >= 0:
+    raise ValueError("the config describes processes, but distributed.enabled is False; each would be a run of its own")
 
 
 def writes() -> bool:
@@ -95,6 +100,8 @@ def writes() -> bool:
 def _mesh(config: ConfigDict) -> jax.sharding.Mesh:
   if config.mesh.member != 1:
     raise ValueError(f"mesh.member is {config.mesh.member}; it splits the members of experiments.sweep, and a run is one")
+  if config.mesh.fsdp and config.mesh.data == 1:
+    raise ValueError("mesh.fsdp splits the state over mesh.data devices, which is 1")
   mesh = shard.mesh(config.mesh.data)
   if config.data.batch_size % config.mesh.data:
     raise ValueError(
@@ -132,11 +139,11 @@ def _play(
       if count not in compiled:
         compiled[count] = _compile(experiment, count, lies)
       state, metrics = compiled[count](state, fed)
-      upcoming = next(chunks, None)  # read while the device plays
       new = _rows(metrics, step, config.log.every)
       step += count
       _refuse_infinite(new, saved)
-      shown = shard.here(mesh, state) if step == rounds or step % config.eval.every == 0 else None
+      # Only what can be looked at: the rest may be too large to be in one place.
+      shown = shard.here(mesh, state.replace(opt={}, memory=())) if step == rounds or step % config.eval.every == 0 else None
       if writes():
         if shown is not None:
           new[-1] |= {name: _finite(value) for name, value in evaluate(shown).items()}
@@ -151,6 +158,12 @@ def _play(
           path = workdir / "samples" / f"{'_'.join(filter(None, [f'{step:07d}', picture.name]))}.png"
           report.save_samples(path, np.asarray(draw(shown)), experiment.dataset.test["x"], picture.columns)
         report.save_plot(workdir / "metrics.png", report.read_metrics(workdir / "metrics.jsonl"))
+      try:
+        upcoming = next(chunks, None)
+      except ValueError:  # a file that cannot be read
+        if saved < step:
+          checkpoint.save(checkpoints, state)
+        raise
   if step < rounds:
     if saved < step:
       checkpoint.save(checkpoints, state)
@@ -287,6 +300,9 @@ def _describe(experiment, config, workdir, name, fresh, restored) -> None:
   devices, used = jax.devices(), config.mesh.data
   idle = f" of {len(devices)}; --config.mesh.data={len(devices)} uses all" if used < len(devices) else ""
   print(f"  {'devices':<14} {used} x {devices[0].device_kind}{idle}, {config.dtype}")
+  for player, optimizer in config.optimizer.items():
+    if optimizer.get("schedule", {}).get("rounds", config.train.rounds) != config.train.rounds:
+      print(f"  {'note':<14} the rate of {player} is scheduled over {optimizer.schedule.rounds:,} rounds, not train.rounds")
   step, rounds = None if restored is None else int(restored.step), config.train.rounds
   plan = "a new run" if step is None else f"continuing after round {step:,}"
   plan = f"finished, all {rounds:,} rounds have been played" if step == rounds else f"{plan}, up to round {rounds:,}"

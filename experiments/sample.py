@@ -25,6 +25,8 @@ def main() -> None:
   if out.suffix != ".png":
     raise ValueError(f"--out is {out}; a picture is written as PNG, so its name has to end in .png")
   experiment, state = load(Path(WORKDIR.value))
+  if "y" in experiment.dataset.test:
+    raise ValueError(f"the run in {WORKDIR.value} translates images: python -m experiments.translate does that")
   samples = experiment.game.sample(*train.averaged(state), jax.random.key(SEED.value), N.value)
   report.save_samples(out, np.asarray(samples), experiment.dataset.test["x"])
   print(f"{N.value} samples of round {int(state.step):,}: {out}")

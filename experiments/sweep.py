@@ -129,8 +129,8 @@ def evaluate(config, dataset, state, values, way, mesh) -> dict[str, np.ndarray]
 
 
 def _mesh(config: ConfigDict, members: int) -> jax.sharding.Mesh:
-  if config.mesh.data != 1:
-    raise ValueError(f"mesh.data is {config.mesh.data}; a sweep splits its members instead, with mesh.member")
+  if config.mesh.data != 1 or config.mesh.fsdp:
+    raise ValueError(f"mesh.data is {config.mesh.data}, fsdp {config.mesh.fsdp}; a sweep splits its members, with mesh.member")
   if members % config.mesh.member:
     raise ValueError(f"{members} members do not split evenly over mesh.member = {config.mesh.member} devices")
   return shard.mesh(member=config.mesh.member)

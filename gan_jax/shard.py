@@ -4,6 +4,7 @@ The compiler splits what one device would have computed, so batch statistics, re
 whole batch, and every random number is the one that a single device would have drawn.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -107,6 +108,8 @@ def of_state(mesh: Mesh, state: TrainState, fsdp: bool = False) -> TrainState:
 
 def everywhere(mesh: Mesh, tree: Any) -> Any:
   """Arrays that every process has, the same in each, as arrays on every device."""
+  if mesh.size == 1:
+    return tree
   return _from_processes(mesh, PartitionSpec(), tree)
 
 
@@ -117,13 +120,17 @@ def fed(mesh: Mesh, batches: Any) -> Any:
 
 def here(mesh: Mesh, tree: Any) -> Any:
   """Arrays whole on this process's first device, to be looked at. Every process has to call it."""
-  whole = NamedSharding(mesh, PartitionSpec())
-  return jax.tree.map(lambda a: a.addressable_data(0), jax.jit(lambda t: t, out_shardings=whole)(tree))
+  return jax.tree.map(lambda a: a.addressable_data(0), _gather(mesh)(tree))
 
 
 def any_process(told: bool) -> bool:
   """Whether any process was told. Every process has to call it."""
   return told if jax.process_count() == 1 else bool(np.any(multihost_utils.process_allgather(np.array(told))))
+
+
+@functools.cache
+def _gather(mesh: Mesh) -> Callable:
+  return jax.jit(lambda tree: tree, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
 def _from_processes(mesh: Mesh, spec: PartitionSpec, tree: Any) -> Any:

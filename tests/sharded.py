@@ -1,4 +1,4 @@
-"""Run in a process of its own, whose devices are virtual: `python tests/sharded.py WHAT`. Says what is wrong, or nothing."""
+"""Run in a process of its own, whose devices are virtual: `python tests/sharded.py WHAT`. Says what is WRONG, and at the end that it has compared."""
 
 import functools
 import sys
@@ -46,7 +46,7 @@ def games():
   for name, config in _games():
     for player in config.optimizer:
       with config.optimizer.unlocked():
-        config.optimizer[player] = {"name": "sgd", "learning_rate": 0.05}
+        config.optimizer[player] = {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9}  # whose trace is the gradient
     yield name, config
 
 
@@ -80,13 +80,20 @@ def batches_of(experiment):
 
 
 def compare(name, one, other, tolerance):
-  """Prints leaves that differ by more, relative to the largest entry of the leaf."""
+  """Says which leaves differ by more: gradients relative to the largest of their player, all else to its own size or 1."""
+  gradients = [{player: jax.tree.leaves(s.opt[player]) for player in s.opt} for s, _ in (one, other)]
+  for player, leaves in gradients[0].items():
+    largest = max(np.abs(np.asarray(leaf, np.float64)).max() for leaf in leaves)
+    for a, b in zip(leaves, gradients[1][player], strict=True):
+      off = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)).max()
+      if not off <= tolerance * largest:
+        print(f"WRONG: {name} {player}: a gradient differs by {off:.2e} of {largest:.2e}")
   one, other = ({**{f: getattr(s, f) for f in ("params", "stats", "ema", "memory")}, "metrics": m} for s, m in (one, other))
   for (path, a), b in zip(jax.tree.leaves_with_path(one), jax.tree.leaves(other), strict=True):
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     scale = max(np.abs(a).max(initial=0.0), 1.0)
     if not np.abs(a - b).max(initial=0.0) <= tolerance * scale:
-      print(f"{name}{jax.tree_util.keystr(path)} differs by {np.abs(a - b).max():.2e} of {scale:.2e}")
+      print(f"WRONG: {name}{jax.tree_util.keystr(path)} differs by {np.abs(a - b).max():.2e} of {scale:.2e}")
 
 
 def rounds(fsdp: bool) -> None:
@@ -103,14 +110,14 @@ def rounds(fsdp: bool) -> None:
     spread = play(game, experiment.draw, key, split, fsdp)
     compare(name, alone, spread, 1e-5)
     if name == "cyclegan" and int(spread[0].memory["x"].count) != 12:
-      print("the pools did not fill: nothing was exchanged")
+      print("WRONG: the pools did not fill: nothing was exchanged")
     text = jax.jit(train.make_step(game)).lower(spread[0], batches_of(experiment)).compile().as_text()
     if "all-reduce" not in text:
-      print(f"{name} has no all-reduce: nothing was split")
+      print(f"WRONG: {name} has no all-reduce: nothing was split")
     leaves = jax.tree.leaves(spread[0].params)
     parts = [leaf for leaf in leaves if not leaf.is_fully_replicated]
     if fsdp != bool(parts):
-      print(f"{name}: {len(parts)} of {len(leaves)} parameter arrays are split, and fsdp is {fsdp}")
+      print(f"WRONG: {name}: {len(parts)} of {len(leaves)} parameter arrays are split, and fsdp is {fsdp}")
 
 
 def members() -> None:
@@ -126,9 +133,10 @@ def members() -> None:
     for one, other in zip(*rows, strict=True):
       for field, value in one.items():
         if not abs(value - other[field]) <= 1e-5 * max(abs(value), 1.0):
-          print(f"{config.game.name}: {field} is {value} and {other[field]}")
+          print(f"WRONG: {config.game.name}: {field} is {value} and {other[field]}")
 
 
 if __name__ == "__main__":
   with jax.default_matmul_precision("highest"):
     {"rounds": lambda: rounds(False), "fsdp": lambda: rounds(True), "members": members}[sys.argv[1]]()
+  print("compared")

@@ -59,9 +59,9 @@ def sprites(
   if not kinds or len(set(kinds)) < len(kinds) or not set(kinds) <= set(KINDS):
     raise ValueError(f"kinds is {list(kinds)}; sprites draws different ones of {', '.join(KINDS)}")
   ranges = {"x": x, "y": y, "scale": scale, "angle": angle}
-  for name, (low, high) in ranges.items():
-    if not -math.inf < low <= high < math.inf:
-      raise ValueError(f"{name} is {(low, high)}; it has to be two finite numbers, the lowest and the highest")
+  for name, ends in ranges.items():
+    if np.shape(ends) != (2,) or not -math.inf < ends[0] <= ends[1] < math.inf:
+      raise ValueError(f"{name} is {ends}; it has to be two finite numbers, the lowest and the highest")
   if not scale[0] > 0:
     raise ValueError(f"scale is {tuple(scale)}; it has to be above 0")
   low, high = (jnp.array([each[end] for each in ranges.values()], jnp.float32) for end in (0, 1))

@@ -6,7 +6,6 @@ from typing import Protocol
 import numpy as np
 
 _THREADS = 16
-_BATCHES_AHEAD = 2
 
 
 class Source(Protocol):
@@ -38,7 +37,7 @@ def batches(
     n: examples in a batch, for this process.
     seed: of order, crops and coins.
     start: number of the first batch, for a run that is resumed.
-    shard: this process, from 0, and how many there are: process i of k reads every k-th example.
+    shard: this process, from 0, and how many there are: process i of k reads the i-th of k equal parts of each batch.
     crop: side of a square to cut from every image, a place in it drawn for each; None leaves images whole.
     flip: whether half of the images are mirrored left to right.
 
@@ -74,9 +73,8 @@ def _domain(
 
   # Shards and the start are cut after all that is random, which thereby is tied to an example's place in the epoch.
   examples = grain.MapDataset.source(source).seed(seed).shuffle().random_map(augment).repeat()
-  examples = examples[index + start * n * count :: count]
-  options = grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=max(_THREADS, _BATCHES_AHEAD * n))
-  return iter(examples.to_iter_dataset(options).batch(n))
+  parts = examples.batch(n, drop_remainder=True)[index + start * count :: count]
+  return iter(parts.to_iter_dataset(grain.ReadOptions(num_threads=_THREADS, prefetch_buffer_size=_THREADS)))
 
 
 def _augment(image: np.ndarray, corner: np.ndarray, crop: int | None, mirrored: bool) -> np.ndarray:

@@ -87,7 +87,7 @@ def test_shards_part_the_batch_of_one_process(count):
   parts = [take(12, sources, 12 // count, seed=5, shard=(i, count), **settings) for i in range(count)]
   for batch, *shares in zip(whole, *parts):
     for i, share in enumerate(shares):
-      assert_equal([share], [{k: v[i::count] for k, v in batch.items()}])
+      assert_equal([share], [{k: np.split(v, count)[i] for k, v in batch.items()}])
 
 
 def test_domains_are_drawn_independently():
