@@ -101,6 +101,9 @@ def rounds(fsdp: bool) -> None:
   for name, config in games():
     if fsdp and name not in ("dcgan", "cyclegan"):
       continue
+    if fsdp:  # arrays that are worth splitting
+      for net in config.nets.values():
+        net.width = 16
     with jax.numpy_dtype_promotion("standard"):
       experiment = build(config)
     key = jax.random.key(3)
