@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
       "nets": {},  # role -> {"name": one of experiments/build.py's NETS, and its arguments}
       "optimizer": {},  # player -> {"name": an optimizer of optax, and its arguments}
       "data": {
-        "name": "mnist5k",  # one of experiments/build.py's DATA, or folder:DIR, idx:DIR, tfds:NAME; further entries are its arguments
+        "name": "mnist5k",  # of experiments/build.py's DATA, or folder:, idx:, tfds: and a place; more entries: its arguments
         "batch_size": 64,  # examples in one move
         "resolution": 0,  # pixels a side that images are brought to; 0: as they are
       },

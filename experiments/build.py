@@ -213,7 +213,7 @@ def check_number(field: str, value: Any, holds: Callable[[float], bool], wanted:
 
 
 def _default(config: ConfigDict, argument: str) -> Any:
-  """What the config says of an argument of the game's `make`, or its default there, or None if there is no such argument."""
+  """What the config says of an argument of the game's `make`, or its default there, or None if it takes none such."""
   parameter = inspect.signature(pick(GAMES, config.name, "game.name")).parameters.get(argument)
   return None if parameter is None else config.get(argument, parameter.default)
 
@@ -405,7 +405,8 @@ def _divergence(word: str, field: str) -> FDivergence:
 
 
 READ_FIRST = (
-  "dtype", "seed", "game.name", "nets", "optimizer", "data.name", "data.batch_size", "train.ema_decay", "eval.metrics", "eval.pictures"
+  "dtype", "seed", "game.name", "nets", "optimizer", "data.name", "data.batch_size", "train.ema_decay", "eval.metrics",
+  "eval.pictures",
 )  # fmt: skip
 GAMES = {
   "gan": gan.make,

@@ -91,8 +91,8 @@ def numbers(config: ConfigDict, game: Game, dataset: Dataset) -> Measure:
 def codes(codes_of: Callable[[ConfigDict], Codes | None], config: ConfigDict, game: Game, dataset: Dataset) -> Measure:
   """What InfoGAN's recognition head reads off held-out images, against what is known of them.
 
-  "accuracy_I" of the I-th categorical code against labels, after the best one-to-one assignment. Where the data's factors are
-  known: "continuous_I/FACTOR", the mutual information of the I-th continuous code with each, in nats, and "gap", the mutual
+  "accuracy_I" of the I-th categorical code against labels, after the best one-to-one assignment. Where the data's factors
+  are known: "continuous_I/FACTOR", the mutual information of the I-th continuous code with each, in nats, and "gap", the mutual
   information gap of all codes. A continuous code is drawn from Q(c | x), or, where its variance is fixed, is Q's mean:
   which is a function of the image alone, and so tells much of a factor even where it hardly moves with it.
 
@@ -144,9 +144,10 @@ def codes(codes_of: Callable[[ConfigDict], Codes | None], config: ConfigDict, ga
 def translation(config: ConfigDict, game: Game, dataset: Dataset) -> Measure:
   """How CycleGAN's averaged generators translate held-out images, in both directions.
 
-  "cycle_l1_x", of F(G(x)) against x, and "identity_l1_x", of F(x) against x; the same for y. Where true counterparts are known:
-  "paired_l1_to_y" and "ssim_to_y", of G(x) against them, and the same to x. Where the data is labelled: "label_to_y", the share
-  of G(x) that a classifier of Y gives the label of x, and "classifier_y", that classifier's own accuracy on held-out images.
+  "cycle_l1_x", of F(G(x)) against x, and "identity_l1_x", of F(x) against x; the same for y. Where true counterparts are
+  known: "paired_l1_to_y" and "ssim_to_y", of G(x) against them, and the same to x. Where the data is labelled:
+  "label_to_y", the share of G(x) that a classifier of Y gives the label of x, and "classifier_y", that classifier's own
+  accuracy on held-out images.
 
   Raises:
     ValueError: if it is another game.

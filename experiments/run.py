@@ -30,7 +30,7 @@ from gan_jax.data.dataset import decode
 from gan_jax.game import Batch, TrainState
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="an experiment, experiments/NAME.py[:VARIANT]")
-WORKDIR = flags.DEFINE_string("workdir", None, "where it is kept; runs/NAME[_VARIANT], or runs/sweep_... of a sweep, if not given")
+WORKDIR = flags.DEFINE_string("workdir", None, "where it is kept; if not given runs/NAME[_VARIANT], of a sweep runs/sweep_...")
 # The settings, and sections of settings, that a run may change when it goes on: not the game's course.
 LENGTH = {"train.rounds", "train.chunk", "log", "eval", "checkpoint", "mesh", "distributed"}
 
@@ -55,7 +55,9 @@ def run(config: ConfigDict, workdir: Path, name: str) -> TrainState:
   connect(config)
   mesh = _mesh(config)
   experiment = build(config)
-  game = build(config, experiment.dataset, functools.partial(shard.over_data, mesh)).game if mesh.size > 1 else experiment.game
+  game = experiment.game  # for one device: what evaluates
+  if mesh.size > 1:
+    game = build(config, experiment.dataset, functools.partial(shard.over_data, mesh)).game
   _check_workdir(workdir, config)
   batch = _example(experiment, config.data.batch_size)
   key = jax.random.key(config.seed)
@@ -105,7 +107,7 @@ def _mesh(config: ConfigDict) -> jax.sharding.Mesh:
   mesh = shard.mesh(config.mesh.data)
   if config.data.batch_size % config.mesh.data:
     raise ValueError(
-      f"data.batch_size is {config.data.batch_size}, which does not split evenly over mesh.data = {config.mesh.data} devices"
+      f"data.batch_size is {config.data.batch_size}; it does not split evenly over mesh.data = {config.mesh.data} devices"
     )
   return mesh
 
@@ -133,7 +135,8 @@ def _play(
   saved = step
   chunks = _chunks(experiment, config, step, mesh)
   upcoming = next(chunks)
-  with _interruptible() as asked, tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True, disable=not writes()) as bar:
+  bar = tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True, disable=not writes())
+  with _interruptible() as asked, bar:
     while upcoming is not None and not shard.any_process(bool(asked)):
       count, fed = upcoming
       if count not in compiled:
@@ -142,8 +145,9 @@ def _play(
       new = _rows(metrics, step, config.log.every)
       step += count
       _refuse_infinite(new, saved)
-      # Only what can be looked at: the rest may be too large to be in one place.
-      shown = shard.here(mesh, state.replace(opt={}, memory=())) if step == rounds or step % config.eval.every == 0 else None
+      shown = None
+      if step == rounds or step % config.eval.every == 0:  # only what is looked at: all may be too large for one place
+        shown = shard.here(mesh, state.replace(opt={}, memory=()))
       if writes():
         if shown is not None:
           new[-1] |= {name: _finite(value) for name, value in evaluate(shown).items()}
@@ -249,7 +253,7 @@ def _refuse_infinite(rows: list[dict[str, float]], saved: int) -> None:
 
 
 def _finite(value: jax.Array) -> float | None:
-  """An evaluation may find something infinite, such as a bound by quadrature: it is written as null, and the run goes on."""
+  """What an evaluation found, None if it is not finite: a bound by quadrature may be so, and the run goes on."""
   return float(value) if np.isfinite(value) else None
 
 

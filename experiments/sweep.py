@@ -59,7 +59,7 @@ def sweep(config: ConfigDict, grid: dict[str, list[float]], seeds: int, workdir:
   experiments = [build(with_values(config, setting)) for setting in settings[:1]]
   dataset = experiments[0].dataset
   if dataset.draw is None:
-    raise ValueError(f"{dataset.name} is streamed, and the members of a sweep share data on the device; give more data.memory")
+    raise ValueError(f"{dataset.name} is streamed, but a sweep's members share data on the device; give more data.memory")
   for setting in settings[1:]:
     build(with_values(config, setting), dataset)
   members = [setting | {"seed": config.seed + seed} for setting in settings for seed in range(seeds)]
@@ -130,7 +130,7 @@ def evaluate(config, dataset, state, values, way, mesh) -> dict[str, np.ndarray]
 
 def _mesh(config: ConfigDict, members: int) -> jax.sharding.Mesh:
   if config.mesh.data != 1 or config.mesh.fsdp:
-    raise ValueError(f"mesh.data is {config.mesh.data}, fsdp {config.mesh.fsdp}; a sweep splits its members, with mesh.member")
+    raise ValueError(f"mesh.data is {config.mesh.data}, fsdp {config.mesh.fsdp}; a sweep splits members, with mesh.member")
   if members % config.mesh.member:
     raise ValueError(f"{members} members do not split evenly over mesh.member = {config.mesh.member} devices")
   return shard.mesh(member=config.mesh.member)

@@ -164,10 +164,12 @@ def save_page(workdir: Path, title: str) -> None:
     shown += [(kind, *pictures[i]) for i in sorted({0, n // 3, 2 * n // 3, n - 1})]
   caption = lambda kind, step: html.escape(f"{kind} round {step:,}".strip())
   figures = "".join(
-    f'<figure><img src="samples/{name}"><figcaption>{caption(kind, step)}</figcaption></figure>' for kind, step, name in shown
+    f'<figure><img src="samples/{name}"><figcaption>{caption(kind, step)}</figcaption></figure>'
+    for kind, step, name in shown
   )
   last = (read_metrics(workdir / "metrics.jsonl") or [{}])[-1]
-  numbers = "".join(f"<tr><td>{html.escape(k)}</td><td>{'not finite' if v is None else f'{v:.6g}'}</td></tr>" for k, v in last.items())
+  told = {name: "not finite" if value is None else f"{value:.6g}" for name, value in last.items()}
+  numbers = "".join(f"<tr><td>{html.escape(name)}</td><td>{value}</td></tr>" for name, value in told.items())
   config = html.escape((workdir / "config.json").read_text())
   write_text(
     workdir / "report.html",

@@ -23,7 +23,8 @@ def connect(coordinator: str = "", processes: int = 0, process: int = -1) -> Non
   """Makes one run of many processes; to be called in each before anything is computed.
 
   Args:
-    coordinator: HOST:PORT where process 0 listens. Empty on TPU pods, Slurm and Kubernetes, where it is found, as are the others.
+    coordinator: HOST:PORT where process 0 listens. Empty on TPU pods, Slurm and Kubernetes, where it is found, as are the
+      others.
     processes: how many there are; 0 to be found.
     process: which of them this is; -1 to be found.
 

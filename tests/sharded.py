@@ -1,4 +1,7 @@
-"""Run in a process of its own, whose devices are virtual: `python tests/sharded.py WHAT`. Says what is WRONG, and at the end that it has compared."""
+"""Run in a process of its own, whose devices are virtual: `python tests/sharded.py WHAT`.
+
+Says what is WRONG, and at the end that it has compared.
+"""
 
 import functools
 import sys

@@ -68,7 +68,8 @@ class UnetGenerator(nn.Module):
   """pix2pix's generator: halved down to one pixel and doubled back, each size with a way across from one to the other.
 
   C64-C128-C256-C512-C512-... in the paper's notation, and the same back, all 4x4 with stride 2. What goes across is put
-  beside what comes up, as it left its LeakyReLU: the authors' code has another ReLU there. Without dropout, as CycleGAN uses it. Nothing normalises the one pixel: that would make it zero.
+  beside what comes up, as it left its LeakyReLU: the authors' code has another ReLU there. Without dropout, as CycleGAN
+  uses it. Nothing normalises the one pixel: that would make it zero.
 
   Attributes:
     resolution: of the images, a power of two from 8 on; 256 makes the paper's 8 halvings.

@@ -52,7 +52,8 @@ def test_all_ways_over_members_agree():
   config = tiny()
   keys = jax.vmap(jax.random.key)(np.arange(9))  # eight, and one more
   dataset = sweep.build(config).dataset
-  histories = [sweep.play(config, dataset, keys, {}, way, shard.mesh())[1] for way in (members.at_once, members.by_eights, members.in_turn)]
+  ways = (members.at_once, members.by_eights, members.in_turn)
+  histories = [sweep.play(config, dataset, keys, {}, way, shard.mesh())[1] for way in ways]
   for name in histories[0]:
     for other in histories[1:]:
       np.testing.assert_allclose(other[name], histories[0][name], rtol=1e-3, atol=1e-4)
