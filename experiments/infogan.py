@@ -1,6 +1,9 @@
 """InfoGAN on handwritten digits: ten classes and two strokes of the pen, found without a label. Chen et al. 2016.
 
     python -m experiments.run --config=experiments/infogan.py
+
+10,000 rounds take about 15 minutes on one CPU core. The categorical code's best match with the digits, held out, on seeds 1, 2
+and 3: 84, 71 and 80%. docs/codes_and_translations.md has the pictures.
 """
 
 from ml_collections import ConfigDict
@@ -28,7 +31,7 @@ def get_config() -> ConfigDict:
   config.optimizer.discriminator = base.adam(2e-4)
   config.optimizer.generator = base.adam(1e-3)
   config.data.resolution = 32
-  config.train.rounds = 6_000
+  config.train.rounds = 10_000
   config.eval.metrics = ("codes",)
   config.eval.pictures = ("samples", "traversals")
   return config
