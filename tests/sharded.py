@@ -1,4 +1,4 @@
-"""Run in a process of its own, whose devices are virtual: `python tests/sharded.py WHAT`.
+"""Run in a process of its own, whose devices are virtual: `JAX_NUM_CPU_DEVICES=8 python tests/sharded.py WHAT`.
 
 Says what is WRONG, and at the end that it has compared.
 """
@@ -12,29 +12,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-jax.config.update("jax_num_cpu_devices", 8)
-
-from experiments import command, sweep  # noqa: E402
-from experiments.build import build  # noqa: E402
-from gan_jax import shard, train  # noqa: E402
+from experiments import command, sweep
+from experiments.build import build
+from gan_jax import shard, train
 
 
-def config_of(name: str, batch: int = 16, **changes):
+def config_of(name: str, changes: dict = {}, batch: int = 16):
   config = command.load_config(f"experiments/{name}")
-  config.data.batch_size = batch
   config.eval.metrics, config.eval.pictures = (), ()
-  for field, value in changes.items():
-    *path, last = field.split("__")
-    section = config
-    for part in path:
-      section = section[part]
-    with section.ignore_type():
-      section[last] = value
-  return config
+  return sweep.with_values(config, {"data.batch_size": batch} | changes)
 
 
-def small_images(name: str, **changes):
-  config = config_of(name, **changes)
+def small_images(name: str, changes: dict = {}):
+  config = config_of(name, changes)
   config.data.name, config.data.resolution = "digits", 8
   for net in config.nets.values():
     net.update({"width": 8} if "width" in net else {})
@@ -54,15 +44,15 @@ def games():
 
 
 def _games():
-  mlp = {"nets__generator__hidden": (32,)}
-  yield "gan", config_of("vanilla.py", data__name="digits", **mlp, nets__discriminator__hidden=(32,))
-  yield "fgan", config_of("fgan_kl.py", data__name="digits", **mlp, nets__discriminator__hidden=(32,))
+  dense = {"data.name": "digits", "nets.generator.hidden": (32,), "nets.discriminator.hidden": (32,)}
+  yield "gan", config_of("vanilla.py", dense)
+  yield "fgan", config_of("fgan_kl.py", dense)
   yield "wgan", small_images("wgan.py")
   yield "wgan_gp", small_images("wgan_gp.py")
   yield "r3gan", config_of("ring8.py")
   yield "dcgan", small_images("dcgan.py")
-  yield "infogan", small_images("infogan.py", nets__trunk__features=32, nets__recognition__hidden=(16,))
-  cyclegan = config_of("cyclegan.py", game__pool_size=12)
+  yield "infogan", small_images("infogan.py", {"nets.trunk.features": 32, "nets.recognition.hidden": (16,)})
+  cyclegan = config_of("cyclegan.py", {"game.pool_size": 12})
   for net in cyclegan.nets.values():
     net.update({"width": 4} | ({"blocks": 1} if "blocks" in net else {"layers": 1}))
   cyclegan.data.resolution = 16

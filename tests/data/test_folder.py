@@ -1,7 +1,6 @@
 """Folders that the tests write: which files are images of which split, and what becomes of each kind of file."""
 
 import itertools
-import pathlib
 import struct
 import zlib
 
@@ -12,7 +11,6 @@ from PIL import Image
 
 from gan_jax.data import folder
 
-EMOJI = pathlib.Path(__file__).parents[3] / "shared" / "data" / "emoji"
 COLOUR = np.array([[[200, 100, 50]]], np.uint8)
 
 
@@ -271,13 +269,6 @@ def test_half_of_unpaired_data(tmp_path, missing, other):
   domains(tmp_path).joinpath(missing).rename(tmp_path / "elsewhere")
   with pytest.raises(ValueError, match=f"has {other} alone: unpaired data has both trainA and trainB"):
     folder.load(str(tmp_path))
-
-
-@pytest.mark.skipif(not EMOJI.is_dir(), reason="the emoji of ../shared are not beside this repository")
-def test_emoji():
-  dataset = folder.load(str(EMOJI))
-  assert (dataset.shape, dataset.size) == ((64, 64, 3), 632)
-  assert {k: len(v) for k, v in dataset.test.items()} == {"x": 200, "y": 70}
 
 
 def test_resize_is_for_training_and_resolution_for_testing(tmp_path):
