@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from experiments import command, members, sweep
 from experiments.build import METRICS, build
-from gan_jax import train
+from gan_jax import shard, train
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -21,8 +21,8 @@ def played(config, seeds: int):
   """The metrics of a few seeds at the end, by name, [seeds]."""
   dataset = build(config).dataset
   keys = jax.vmap(jax.random.key)(np.arange(seeds))
-  state, _ = sweep.play(config, dataset, keys, {}, members.at_once)
-  return sweep.evaluate(config, dataset, state, {}, members.at_once)
+  state, _ = sweep.play(config, dataset, keys, {}, members.at_once, shard.mesh())
+  return sweep.evaluate(config, dataset, state, {}, members.at_once, shard.mesh())
 
 
 def short_mixture(**game):
