@@ -11,6 +11,7 @@ def get_config() -> ConfigDict:
     {
       "seed": 0,  # of the networks, the batches, the latents: everything random in a run
       "dtype": "float32",  # of the networks' arithmetic, float32 or bfloat16; parameters stay float32
+      "compilation_cache": True,  # whether compiled programs are kept in the user's cache folder, and found there again
       "game": {"name": ""},  # a file in gan_jax/games; further entries are the arguments of its make
       "nets": {},  # role -> {"name": one of experiments/build.py's NETS, and its arguments}
       "optimizer": {},  # player -> {"name": an optimizer of optax, and its arguments}

@@ -25,19 +25,21 @@ from tqdm import tqdm
 
 from experiments import command
 from experiments.build import Experiment, at_least_one, build
-from gan_jax import checkpoint, report, shard, train
+from gan_jax import cache, checkpoint, report, shard, train
 from gan_jax.data.dataset import decode
 from gan_jax.game import Batch, TrainState
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="an experiment, experiments/NAME.py[:VARIANT]")
 WORKDIR = flags.DEFINE_string("workdir", None, "where it is kept; if not given runs/NAME[_VARIANT], of a sweep runs/sweep_...")
 # The settings, and sections of settings, that a run may change when it goes on: not the game's course.
-LENGTH = {"train.rounds", "train.chunk", "log", "eval", "checkpoint", "mesh", "distributed"}
+LENGTH = {"train.rounds", "train.chunk", "log", "eval", "checkpoint", "mesh", "distributed", "compilation_cache"}
 
 
 def main() -> None:
   config, name = CONFIG.value, command.name_of(config_flags.get_config_filename(flags.FLAGS["config"]))
   workdir = Path(WORKDIR.value or Path("runs") / name)
+  if config.compilation_cache:
+    cache.keep_programs()
   run(config, workdir, name)
 
 

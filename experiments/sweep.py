@@ -26,7 +26,7 @@ from experiments import command
 from experiments.build import at_least_one, build
 from experiments.members import over_members
 from experiments.run import CONFIG, WORKDIR, connect, writes
-from gan_jax import shard, train
+from gan_jax import cache, shard, train
 from gan_jax.data.dataset import Dataset
 
 SEEDS = flags.DEFINE_integer("seeds", 8, "how many seeds, counted up from config.seed")
@@ -36,10 +36,12 @@ Values = dict[str, jax.Array]  # field of the config -> a number for each member
 
 
 def main() -> None:
-  name = command.name_of(config_flags.get_config_filename(flags.FLAGS["config"]))
+  config, name = CONFIG.value, command.name_of(config_flags.get_config_filename(flags.FLAGS["config"]))
   workdir = Path(WORKDIR.value or Path("runs") / f"sweep_{name}")
   at_least_one("--seeds", SEEDS.value)
-  sweep(CONFIG.value, parse_grid(GRID.value, CONFIG.value), SEEDS.value, workdir)
+  if config.compilation_cache:
+    cache.keep_programs()
+  sweep(config, parse_grid(GRID.value, config), SEEDS.value, workdir)
 
 
 def sweep(config: ConfigDict, grid: dict[str, list[float]], seeds: int, workdir: Path) -> list[dict[str, float]]:
@@ -229,7 +231,7 @@ def _check_workdir(workdir: Path, described: dict[str, Any]) -> None:
   if not path.exists():
     return
   old, new = (command.flatten(json.loads(text)) for text in (path.read_text(), json.dumps(described)))
-  differ = sorted(field for field in old | new if old.get(field) != new.get(field))
+  differ = sorted(k for k in old | new if old.get(k) != new.get(k) and k != "compilation_cache")
   if differ:
     shown = "; ".join(f"{field} is {old.get(field)!r} there and {new.get(field)!r} here" for field in differ)
     raise ValueError(f"{workdir} holds another sweep, or a run: {shown}. Choose another --workdir, or remove that one")

@@ -6,7 +6,7 @@ import jax
 from ml_collections import ConfigDict
 
 from experiments.build import Experiment, build
-from gan_jax import checkpoint, report, train
+from gan_jax import cache, checkpoint, report, train
 from gan_jax.game import TrainState
 
 
@@ -21,6 +21,8 @@ def load(workdir: Path) -> tuple[Experiment, TrainState]:
     path = workdir / "config.json"
     raise ValueError(f"{workdir} holds no run (there is no {path}); train one with experiments.run --workdir={workdir}")
   config = ConfigDict(config)
+  if config.get("compilation_cache", True):
+    cache.keep_programs()
   config.eval.update({"metrics": (), "pictures": ()})  # nobody asks for them here, and some take time to prepare
   experiment = build(config)
   like = jax.eval_shape(lambda key: train.init(experiment.game, key), jax.random.key(0))

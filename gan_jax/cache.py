@@ -1,4 +1,4 @@
-"""Arrays that are slow to make, kept between runs as files in the user's cache folder."""
+"""What is slow to make, kept between runs in the user's cache folder: arrays, and programs that jax has compiled."""
 
 import os
 import pathlib
@@ -7,11 +7,15 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 
+import filelock
+import jax
 import numpy as np
+
+_PROGRAMS = 2**30  # bytes
 
 
 def path(name: str) -> pathlib.Path:
-  """Where the file `name` belongs: in `$XDG_CACHE_HOME/gan_jax`, or `~/.cache/gan_jax` where that is not set."""
+  """Where the file or folder `name` belongs: in `$XDG_CACHE_HOME/gan_jax`, or `~/.cache/gan_jax` if that is not set."""
   return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "gan_jax", name)
 
 
@@ -41,3 +45,28 @@ def store(name: str, arrays: Mapping[str, np.ndarray]) -> None:
       os.replace(unfinished, place)
   except OSError:
     pass  # without a cache the next start is slower, and nothing else
+
+
+def keep_programs() -> None:
+  """Has jax keep what it compiles from now on, and load what earlier processes have left in the folder "compiled".
+
+  Up to 1 GiB is kept; programs that have gone unused for longest make room. A program is found again by the
+  computation, the version of jax, the kind of device and the compiler's flags. Several processes may use the folder at
+  once; of a run of many processes the first writes. A spoilt file costs a warning and a compilation. Where
+  `JAX_COMPILATION_CACHE_DIR` names another folder, that one is used as its owner has set it up; where ours cannot be
+  written to, nothing is kept.
+  """
+  if jax.config.jax_compilation_cache_dir is not None:
+    return
+  folder = path("compiled")
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / ".lockfile", timeout=10):  # jax's own: only its holder writes
+      for program in folder.glob("*-cache"):
+        if not program.with_name(f"{program.name.removesuffix('cache')}atime").exists():
+          program.unlink()  # of a process that was killed as it wrote: jax would write no other beside it
+  except (OSError, NotImplementedError):  # the latter from file systems without locks
+    return
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+  jax.config.update("jax_compilation_cache_max_size", _PROGRAMS)
+  jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -1,9 +1,12 @@
 """Strict settings for every test: no silent promotion of types or ranks, and a cache folder of the tests' own."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="gan_jax_tests_")
+atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 import jax
 

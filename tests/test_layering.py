@@ -25,7 +25,7 @@ MAY_IMPORT = {
   "gan_jax/train.py": STANDARD | PURE | {"optax", "gan_jax.game"},
   "gan_jax/data": LIBRARIES | PURE | {"gan_jax.data", "gan_jax.cache"},
   "gan_jax/metrics": LIBRARIES | PURE | {"optax", "gan_jax.metrics", "gan_jax.cache", "gan_jax.nets.conv"},
-  "gan_jax/cache.py": STANDARD | {"numpy"},
+  "gan_jax/cache.py": STANDARD | {"jax", "numpy", "filelock"},
   "gan_jax/checkpoint.py": STANDARD | PURE | {"orbax", "gan_jax.game"},
   "gan_jax/report.py": LIBRARIES,
   "gan_jax/__init__.py": set(),

@@ -94,7 +94,9 @@ def written(workdir):
 def test_a_finished_run_is_left_as_it_is(finished, capsys):
   workdir, _ = finished
   before = written(workdir)
-  state = run.run(tiny(log_every=10), workdir, "whole")
+  config = tiny(log_every=10)
+  config.compilation_cache = False
+  state = run.run(config, workdir, "whole")
   assert int(state.step) == 40
   assert "finished, all 40 rounds have been played" in capsys.readouterr().out
   assert written(workdir) == before
@@ -321,10 +323,29 @@ def test_sample_of_a_damaged_config_is_told(tmp_path):
   one_message(call(f"--workdir={tmp_path}", module="experiments.sample"), "config.json is damaged")
 
 
-def test_sample_before_the_first_checkpoint_leaves_the_workdir_alone(tmp_path):
-  (tmp_path / "config.json").write_text(json.dumps(tiny().to_dict()))
-  one_message(call(f"--workdir={tmp_path}", module="experiments.sample"), "has no checkpoint yet")
-  assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
+@pytest.mark.parametrize("kept", [True, False])
+def test_sample_before_the_first_checkpoint_leaves_the_workdir_alone(kept, tmp_path):
+  """Compiled programs are kept if the run's were, there being no flag to say so."""
+  workdir, home = tmp_path / "run", tmp_path / "home"
+  workdir.mkdir()
+  config = tiny()
+  config.compilation_cache = kept
+  (workdir / "config.json").write_text(json.dumps(config.to_dict()))
+  done = call(f"--workdir={workdir}", module="experiments.sample", env=os.environ | {"XDG_CACHE_HOME": str(home)})
+  one_message(done, "has no checkpoint yet")
+  assert [p.name for p in workdir.iterdir()] == ["config.json"]
+  assert (home / "gan_jax" / "compiled").exists() == kept
+
+
+@pytest.mark.parametrize("module", ["experiments.run", "experiments.sweep"])
+def test_compiled_programs_are_not_kept_where_the_config_says_so(module, tmp_path):
+  mistake = "--config.game.divergence=hellinger"
+  for setting in (True, False):
+    home = tmp_path / str(setting)
+    arguments = FGAN, mistake, f"--config.compilation_cache={setting}"
+    done = call(*arguments, module=module, env=os.environ | {"XDG_CACHE_HOME": str(home)})
+    one_message(done, "hellinger")
+    assert (home / "gan_jax" / "compiled").exists() == setting
 
 
 def test_an_interrupted_run_loses_nothing(tmp_path):
