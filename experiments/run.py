@@ -7,13 +7,14 @@ command again goes on where the last checkpoint left off; more rounds are asked 
 import contextlib
 import functools
 import importlib.metadata
+import itertools
 import json
 import platform
 import signal
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from experiments import command
 from experiments.build import Experiment, at_least_one, build
 from gan_jax import cache, checkpoint, report, shard, train
 from gan_jax.data.dataset import decode
+from gan_jax.data.stream import ahead
 from gan_jax.game import Batch, TrainState
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="an experiment, experiments/NAME.py[:VARIANT]")
@@ -135,16 +137,21 @@ def _play(
   compiled: dict[int, Callable] = {}
   rounds, step = config.train.rounds, int(state.step)
   saved = step
-  chunks = _chunks(experiment, config, step, mesh)
+  began = time.perf_counter()
+  chunks = ahead(_chunks(experiment, config, step, mesh))
   upcoming = next(chunks)
   bar = tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True, disable=not writes())
   with _interruptible() as asked, bar:
     while upcoming is not None and not shard.any_process(bool(asked)):
-      count, fed = upcoming
+      (count, fed), waited = upcoming
       if count not in compiled:
         compiled[count] = _compile(experiment, count, lies)
       state, metrics = compiled[count](state, fed)
       new = _rows(metrics, step, config.log.every)
+      ended = time.perf_counter()
+      if experiment.draw is None:
+        new[-1]["data/waiting"] = waited / (ended - began)  # since the chunk before
+      began = ended
       step += count
       _refuse_infinite(new, saved)
       shown = None
@@ -192,9 +199,13 @@ def _chunks(experiment: Experiment, config: ConfigDict, step: int, mesh: jax.sha
     if experiment.draw is not None:
       yield count, draw
       continue
-    read = [next(stream) for _ in range(count * draws)]
-    stacked = {k: np.stack([batch[k] for batch in read]) for k in read[0]}
-    yield count, shard.fed(mesh, {k: v.reshape(count, draws, *v.shape[1:]) for k, v in stacked.items()})
+    yield count, shard.fed(mesh, _stacked(itertools.islice(stream, count * draws), count, draws))
+
+
+def _stacked(batches: Iterable[Batch], rounds: int, draws: int) -> dict[str, np.ndarray]:
+  """Batches [n, ...] as those of a chunk, [rounds, draws, n, ...]."""
+  read = list(batches)
+  return {k: np.stack([batch[k] for batch in read]).reshape(rounds, draws, *v.shape) for k, v in read[0].items()}
 
 
 @contextlib.contextmanager

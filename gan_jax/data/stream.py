@@ -1,9 +1,13 @@
 """Batches from more images than fit into memory: read, cropped and mirrored by threads while the device trains."""
 
+import concurrent.futures
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
+
+Item = TypeVar("Item")
 
 _THREADS = 16
 
@@ -58,6 +62,23 @@ def batches(
   seeds = np.random.SeedSequence(seed).generate_state(len(sources)).tolist()
   parts = [_domain(source, n, own, start, shard, crop, flip) for source, own in zip(sources, seeds)]
   return map(_merge, *parts)
+
+
+def ahead(items: Iterator[Item]) -> Iterator[tuple[Item, float]]:
+  """The same items, and the same error at the same place, each sought by a thread while the one before it is in use.
+
+  Beside each item stands for how many seconds it was waited for.
+  """
+  end = object()
+  with concurrent.futures.ThreadPoolExecutor(1) as thread:
+    upcoming = thread.submit(next, items, end)
+    while True:
+      asked = time.perf_counter()
+      item = upcoming.result()
+      if item is end:
+        return
+      upcoming = thread.submit(next, items, end)
+      yield item, time.perf_counter() - asked
 
 
 def _domain(

@@ -154,6 +154,33 @@ def test_an_abandoned_stream_leaves_no_threads():
   assert started and not any(thread.is_alive() for thread in started)
 
 
+def test_ahead_has_the_same_items_and_the_same_error_at_its_place():
+  def items():
+    yield from "abc"
+    raise ValueError("folder/17.png cannot be read")
+
+  had = []
+  with pytest.raises(ValueError, match="folder/17.png cannot be read"):
+    for item, waited in stream.ahead(items()):
+      had.append(item)
+      assert waited >= 0.0
+  assert had == ["a", "b", "c"]
+  assert [item for item, _ in stream.ahead(iter("abc"))] == ["a", "b", "c"]
+
+
+def test_ahead_seeks_an_item_while_the_one_before_is_in_use_and_no_more():
+  sought = [threading.Event() for _ in range(4)]
+
+  def items():
+    for event in sought:
+      event.set()
+      yield event
+
+  for place, _ in enumerate(stream.ahead(items())):
+    assert sought[min(place + 1, 3)].wait(30.0)
+    assert not any(event.is_set() for event in sought[place + 2 :])
+
+
 @pytest.mark.parametrize(
   "changed", [{"n": 0}, {"seed": -1}, {"start": -1}, {"shard": (2, 2)}, {"shard": (-1, 2)}, {"shard": (0, 0)}]
 )
