@@ -16,3 +16,14 @@ def noncanonical_convolutions(compiled_text: str) -> list[str]:
   canonical = re.compile(r"= \w+\[[\d,]*\](\{3,2,1,0\})? convolution\(.* dim_labels=b01f_01io->b01f(,|$)")
   lines = [line.strip() for line in compiled_text.splitlines() if " convolution(" in line]
   return [line for line in lines if not canonical.search(line) or "rhs_reversal" in line]
+
+
+def host_transfers(compiled_text: str) -> list[str]:
+  """The lines in which a program hands data to the host or waits for it: feeds, messages and calls back into Python."""
+  transfer = re.compile(r" (infeed|outfeed|send|recv)(-done)?\(|custom_call_target=\"[^\"]*callback")
+  return [line.strip() for line in compiled_text.splitlines() if transfer.search(line)]
+
+
+def doubles(compiled_text: str) -> list[str]:
+  """The lines that compute or hold float64."""
+  return [line.strip() for line in compiled_text.splitlines() if re.search(r"\b(f64|c128)\[", line)]

@@ -1,7 +1,6 @@
 """DCGAN by the rules of its paper, and fast inside a scan."""
 
 import flax.linen as nn
-import hlo
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -192,53 +191,3 @@ def test_the_trunk_by_hand():
   wide = dcgan.Trunk(400, resolution=8, width=64).init(KEY, jnp.zeros((1, 8, 8, 3)))["params"]
   for kernel in (wide["Conv_0"]["kernel"], wide["Dense_0"]["kernel"]):
     np.testing.assert_allclose([kernel.mean(), kernel.std()], [0.0, 0.02], atol=0.002)
-
-
-class FlaxDiscriminator(nn.Module):
-  """The same layers with flax's own convolutions, to show that the check below can fail."""
-
-  @nn.compact
-  def __call__(self, x, train: bool = True):
-    for i, width in enumerate((8, 16, 32)):
-      x = nn.Conv(width, (4, 4), (2, 2), use_bias=i == 0)(x)
-      x = nn.leaky_relu(x if i == 0 else nn.BatchNorm(use_running_average=not train)(x), 0.2)
-    return nn.Conv(1, (4, 4), padding="VALID")(x)[:, 0, 0, 0]
-
-
-def compiled_rounds(generator, discriminator):
-  """The text of ten rounds inside a scan: a step of the discriminator, then one of the generator."""
-  z, real = jax.random.normal(KEY, (8, LATENT)), jax.random.normal(KEY, (8, 32, 32, 3))
-
-  def apply(net, variables, x):
-    return net.apply(variables, x, mutable=["batch_stats"])
-
-  def descend(loss, variables):
-    gradients, stats = jax.grad(loss, has_aux=True)(variables["params"])
-    return {"params": jax.tree.map(lambda p, g: p - 0.1 * g, variables["params"], gradients), **stats}
-
-  def play(state, _):
-    g, d = state
-
-    def discriminator_loss(params):
-      fake, _ = apply(generator, g, z)
-      real_scores, stats = apply(discriminator, {**d, "params": params}, real)
-      fake_scores, stats = apply(discriminator, {**stats, "params": params}, fake)
-      return jnp.mean(nn.softplus(-real_scores)) + jnp.mean(nn.softplus(fake_scores)), stats
-
-    d = descend(discriminator_loss, d)
-
-    def generator_loss(params):
-      fake, stats = apply(generator, {**g, "params": params}, z)
-      return jnp.mean(nn.softplus(-apply(discriminator, d, fake)[0])), stats
-
-    return (descend(generator_loss, g), d), None
-
-  state = (jax.eval_shape(generator.init, KEY, z), jax.eval_shape(discriminator.init, KEY, real))
-  return jax.jit(lambda state: lax.scan(play, state, None, length=10)).lower(state).compile().as_text()
-
-
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the naive loop is the CPU's")
-def test_every_convolution_of_a_scanned_round_is_canonical():
-  generator, discriminator = nets()
-  assert hlo.noncanonical_convolutions(compiled_rounds(generator, discriminator)) == []
-  assert hlo.noncanonical_convolutions(compiled_rounds(generator, FlaxDiscriminator()))

@@ -3,14 +3,12 @@
 import functools
 
 import flax.linen as nn
-import hlo
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from gan_jax.nets.layers import InstanceNorm
 from gan_jax.nets.translation import FractionalConv, PatchDiscriminator, ResnetGenerator, UnetGenerator
-from jax import lax
 
 KEY = jax.random.key(0)
 
@@ -264,34 +262,3 @@ def test_bfloat16(net):
   assert 0.0 < np.sqrt(np.mean((y - exact) ** 2)) < 0.05 * exact.std()
   if net is not NETS[2]:
     assert np.abs(y).max() <= 1.0 and y.min() < -0.9 and y.max() > 0.9
-
-
-def compiled_rounds(generator, discriminator, x):
-  """The text of ten rounds inside a scan: a step of the discriminator, then one of the generator against it."""
-
-  def descend(loss, variables):
-    return jax.tree.map(lambda p, g: p - 0.1 * g, variables, jax.grad(loss)(variables))
-
-  def play(state, _):
-    g, d = state
-    score = lambda d, x: discriminator.apply(d, x)
-    judge = lambda d: jnp.mean((score(d, x) - 1.0) ** 2) + jnp.mean(score(d, generator.apply(g, x)) ** 2)
-    fool = lambda g: jnp.mean((score(d, generator.apply(g, generator.apply(g, x))) - 1.0) ** 2)
-    d = descend(judge, d)
-    return (descend(fool, g), d), None
-
-  state = (jax.eval_shape(generator.init, KEY, x), jax.eval_shape(discriminator.init, KEY, x))
-  return jax.jit(lambda state: lax.scan(play, state, None, length=10)).lower(state).compile().as_text()
-
-
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the naive loop is the CPU's")
-@pytest.mark.parametrize(
-  "generator,layers,size",
-  [
-    (ResnetGenerator(width=4, blocks=1), 2, (12, 16)),  # PatchGAN's last kernels, 4x4, are over 3x4 and 2x3
-    (UnetGenerator(8, width=4), 1, (8, 8)),
-  ],
-)
-def test_every_convolution_of_a_scanned_round_is_canonical(generator, layers, size):
-  text = compiled_rounds(generator, PatchDiscriminator(width=4, layers=layers), images(2, *size, 3))
-  assert " convolution(" in text and hlo.noncanonical_convolutions(text) == []
