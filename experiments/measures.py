@@ -15,8 +15,7 @@ from gan_jax.data.dataset import Dataset, decode
 from gan_jax.game import Game, TrainState
 from gan_jax.games.infogan import Codes
 from gan_jax.losses.divergences import FDivergence, integrate, integrate_bound
-from gan_jax.metrics import codes as latent_codes
-from gan_jax.metrics import features, mixture
+from gan_jax.metrics import features
 from gan_jax.metrics import translation as translated
 from gan_jax.metrics import modes as mixture_modes
 
@@ -58,6 +57,8 @@ def mixture_fit(find: Callable[[str], FDivergence], config: ConfigDict, game: Ga
   if dataset.name != "mixture1d" or config.nets.generator.name != "affine" or config.game.name != "fgan":
     raise ValueError("eval.metrics lists 'mixture_fit', which is for an fgan with an affine generator on mixture1d")
   divergence = find(config.game.divergence)
+  from gan_jax.metrics import mixture  # here, so that other experiments do not wait for scipy
+
   truth = {k: np.asarray(v, np.float64).ravel() for k, v in dataset.draw.args[0].items()}
   settings = {k: config.game[k] for k in ("data_first", "parametrisation") if k in config.game}
   best = _best_gaussian(divergence, settings.get("data_first", True), *(tuple(truth[k]) for k in sorted(truth)))
@@ -104,6 +105,7 @@ def codes(codes_of: Callable[[ConfigDict], Codes | None], config: ConfigDict, ga
     raise ValueError(f"eval.metrics lists 'codes', which the game {config.game.name} does not have")
   if not {"label", "factors"} & set(test):
     raise ValueError(f"eval.metrics lists 'codes', but {dataset.name} has neither labels nor factors to compare them with")
+  from gan_jax.metrics import codes as latent_codes  # here, so that other experiments do not wait for scikit-learn
 
   def compare(categories, continuous):
     categories, continuous = np.asarray(categories), np.asarray(continuous)
@@ -188,6 +190,8 @@ def translation(config: ConfigDict, game: Game, dataset: Dataset) -> Measure:
 
 @functools.cache  # a search, done once for all members of a sweep, and outside of their trace
 def _best_gaussian(divergence: FDivergence, data_first: bool, means, scales, weights) -> dict[str, float]:
+  from gan_jax.metrics import mixture
+
   truth = {"means": np.array(means), "scales": np.array(scales), "weights": np.array(weights)}
   with jax.enable_x64(True):
     return mixture.best_gaussian(jax.jit(functools.partial(integrate, divergence)), **truth, data_first=data_first)

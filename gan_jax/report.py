@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image
 
 
@@ -110,6 +109,8 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
     picture = _picture(sheet)
     picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST).save(path)
     return
+  from matplotlib.figure import Figure  # here, so that training does not wait for it
+
   figure = Figure(figsize=(5, 5) if samples.shape[1] == 2 else (6, 4), layout="constrained")
   axes = figure.add_subplot()
   if samples.shape[1] == 2:
@@ -135,6 +136,8 @@ def save_plot(path: Path, rows: list[Mapping[str, float]]) -> None:
 
   A metric may be None where it was not finite; that point is left out.
   """
+  from matplotlib.figure import Figure
+
   panels: dict[str, list[str]] = {}
   for name in sorted({name for row in rows for name in row} - {"step"}):
     panels.setdefault(name.rpartition("/")[2], []).append(name)
