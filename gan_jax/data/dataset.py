@@ -147,6 +147,30 @@ def sides(resolution: int | None, resize: int) -> tuple[int | None, int | None]:
   return resize, resolution if resize > resolution else None
 
 
+def fits(name: str, size: int, side: int | None, memory: float) -> bool:
+  """Whether training images are few enough to be held, which the setting `memory` says, or have to be streamed.
+
+  Args:
+    name: of the data, for messages.
+    size: bytes of all decoded training images.
+    side: of the stored training images, of which those that are streamed need to have one; None is "as they are".
+    memory: GiB.
+
+  Raises:
+    ValueError: memory is below 0, or there are too many images to hold and no side is given.
+  """
+  if not memory >= 0:
+    raise ValueError(f"memory is {memory}; it has to be a number of GiB of at least 0")
+  if size <= memory * 2**30:
+    return True
+  if side is None:
+    raise ValueError(
+      f"{name}: {size / 2**30:.3g} GiB of training images are more than memory, {memory:g} GiB, and to be streamed they "
+      "need a resolution: give one, or more memory"
+    )
+  return False
+
+
 def _shape(images: np.ndarray, crop: int | None) -> tuple[int, ...]:
   return tuple(images.shape[1:]) if crop is None else (crop, crop, images.shape[3])
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from gan_jax.data.dataset import Dataset, from_arrays, from_domains, sides
+from gan_jax.data.dataset import Dataset, fits, from_arrays, from_domains, sides
 from gan_jax.data.stream import batches
 from gan_jax.data.transforms import fit
 
@@ -65,20 +65,13 @@ def load(
       none to train with; resize is below resolution.
   """
   stored, crop = sides(resolution, resize)
-  if not memory >= 0:
-    raise ValueError(f"memory is {memory}; it has to be a number of GiB of at least 0")
   root = _existing(pathlib.Path(place).expanduser())
   train, test, classes = _domains(root) if _unpaired(root) else _classes(root)
   files = [path for part in (*train, *test) for path in part.paths]
   heads = dict(zip(files, _threaded(_head, files)))
   channels = 3 if any(head.colour for head in heads.values()) else 1
   pixels = sum(stored**2 if stored else heads[path].pixels for part in train for path in part.paths)
-  held = pixels * channels <= memory * 2**30
-  if stored is None and not held:
-    raise ValueError(
-      f"{root}: {pixels * channels / 2**30:.3g} GiB of training images are more than memory, {memory:g} GiB, and to be "
-      "streamed they need a resolution: give one, or more memory"
-    )
+  held = fits(str(root), pixels * channels, stored, memory)
   # Files of other sizes are measured against the first one's.
   shape = (stored, stored, channels) if stored else read_image(files[0], channels, None).shape
   train = [_Images(part, channels, stored, shape) for part in train]

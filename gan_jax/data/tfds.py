@@ -1,16 +1,20 @@
 """Any TensorFlow data set of images, read without TensorFlow once it has been prepared."""
 
 import difflib
+import functools
 import re
 from typing import Any
 
 import numpy as np
 
-from gan_jax.data.dataset import Dataset, from_arrays, from_domains, sides
+from gan_jax.data.dataset import Dataset, fits, from_arrays, from_domains, sides
+from gan_jax.data.stream import batches
 from gan_jax.data.transforms import fit
 
 
-def load(name: str, resolution: int | None = None, resize: int = 0, flip: bool = False) -> Dataset:
+def load(
+  name: str, resolution: int | None = None, resize: int = 0, flip: bool = False, memory: float = 4.0
+) -> Dataset:
   """Reads a prepared data set through `tfds.data_source`'s random access, which decodes with Pillow or OpenCV.
 
   The splits are "train" and "test"; where one has no test split, its last 10 % are held out. "x" is the image
@@ -26,6 +30,8 @@ def load(name: str, resolution: int | None = None, resize: int = 0, flip: bool =
     resize: side to fit the training images to instead, for a square of `resolution` to be cut out at random whenever
       one is drawn: CycleGAN's 286 for 256. 0 cuts nothing.
     flip: whether half of the training images are mirrored as they are drawn.
+    memory: GiB of decoded training images to hold on the device. More than that are streamed from disk (`stream`). Test
+      images are always read.
 
   Returns:
     Dataset of "x" [H, W, C] in [-1, 1] and, where the data has classes, "label"; or of "x" and "y".
@@ -33,7 +39,7 @@ def load(name: str, resolution: int | None = None, resize: int = 0, flip: bool =
   Raises:
     ValueError: TFDS knows no such data set, version or configuration; it is not prepared on this machine, or in a
       format that only TensorFlow reads; it has no 8-bit images, no split "train" or an empty split; its images differ
-      in shape; resize is below resolution.
+      in shape, or are too many to hold, and no resolution is given; resize is below resolution.
   """
   stored, crop = sides(resolution, resize)
   builder = _prepared(name)
@@ -42,26 +48,64 @@ def load(name: str, resolution: int | None = None, resize: int = 0, flip: bool =
     features = ", ".join(sorted(builder.info.features))
     raise ValueError(f"data set {name!r} has no 8-bit image: its features are {features}")
   splits = builder.info.splits
-  if "trainA" in splits and "trainB" in splits:
-    train, test = zip(*(_parts(builder, letter, image, None, stored, resolution) for letter in "AB"))
-    domains = ({entry: split["x"]} for entry, split in zip("xy", train))
-    return from_domains(f"tfds:{name}", *domains, {k: v["x"] for k, v in zip("xy", test)}, crop=crop, flip=flip)
-  if "train" not in splits:
+  unpaired = "trainA" in splits and "trainB" in splits
+  if not unpaired and "train" not in splits:
     found = ", ".join(splits)
     raise ValueError(f"data set {name!r} has no split 'train', nor trainA and trainB: its splits are {found}")
-  train, test = _parts(builder, "", image, label, stored, resolution)
+  label = None if unpaired else label
+  train, test = [], []
+  for entry, domain in (("x", "A"), ("y", "B")) if unpaired else (("x", ""),):
+    kept, held_out = _splits(builder, domain)
+    train.append(_Images(builder, kept, entry, image, label, stored))
+    test.append(_Images(builder, held_out, entry, image, label, resolution))
+  held_out = {k: v for images in test for k, v in images.arrays().items()}
   classes = builder.info.features[label].num_classes if label else 0
-  return from_arrays(f"tfds:{name}", train, test, classes, crop, flip)
+  if fits(f"data set {name!r}", sum(images.size for images in train), stored, memory):
+    make = from_domains if unpaired else from_arrays
+    return make(f"tfds:{name}", *(images.arrays() for images in train), held_out, classes, crop, flip)
+  stream = functools.partial(batches, train, crop=crop, flip=flip)
+  return Dataset(f"tfds:{name}", held_out["x"].shape[1:], classes, min(map(len, train)), None, held_out, stream)
 
 
-def _parts(
-  builder: Any, domain: str, image: str, label: str | None, stored: int | None, resolution: int | None
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-  """The training images, with the side `stored`, and the held-out ones, with the side `resolution`."""
+class _Images:
+  """Examples by their number, read when they are asked for: a `stream.Source`."""
+
+  def __init__(self, builder: Any, split: str, entry: str, image: str, label: str | None, side: int | None):
+    self._name, self._examples = builder.info.full_name, builder.as_data_source(split)
+    self._entry, self._image, self._label, self._side = entry, image, label, side
+
+  def __len__(self) -> int:
+    return len(self._examples)
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    example = self._examples[index]
+    image = fit(example[self._image][None], self._side)[0]
+    return {self._entry: image} | ({"label": np.int32(example[self._label])} if self._label else {})
+
+  @property
+  def size(self) -> int:
+    """Bytes of all images, if the others are like the first."""
+    return len(self) * self[0][self._entry].nbytes
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """All of them."""
+    examples = [self[i] for i in range(len(self))]
+    shapes = sorted({example[self._entry].shape for example in examples})
+    if len(shapes) > 1:
+      found = f"images of {len(shapes)} shapes, such as {shapes[0]} and {shapes[1]}"
+      raise ValueError(f"data set {self._name!r} has {found}: give a resolution to bring them to")
+    return {k: np.stack([example[k] for example in examples]) for k in examples[0]}
+
+
+def _splits(builder: Any, domain: str) -> tuple[str, str]:
+  """What is trained on and what is held out, of a domain."""
   train, test = f"train{domain}", f"test{domain}"
   if test not in builder.info.splits:
     train, test = f"{train}[:90%]", f"{train}[90%:]"
-  return _read(builder, train, image, label, stored), _read(builder, test, image, label, resolution)
+  for split in (train, test):
+    if not builder.info.splits[split].num_examples:
+      raise ValueError(f"data set {builder.info.full_name!r} has no examples in {split!r}")
+  return train, test
 
 
 def _prepared(name: str) -> Any:
@@ -103,17 +147,3 @@ def _features(info: Any) -> tuple[str | None, str | None]:
   classes = [k for k, f in features if isinstance(f, tfds.features.ClassLabel)]
   image = next((key for key in [*pair, "image", *images] if key in images), None)
   return image, next((key for key in [*pair, "label"] if key in classes), None)
-
-
-def _read(builder: Any, split: str, image: str, label: str | None, resolution: int | None) -> dict[str, np.ndarray]:
-  if not builder.info.splits[split].num_examples:
-    raise ValueError(f"data set {builder.info.full_name!r} has no examples in {split!r}")
-  images, labels = [], []
-  for example in builder.as_data_source(split):
-    images.append(fit(example[image][None], resolution)[0])  # one by one: the originals may not fit into memory
-    labels.append(example[label] if label else 0)
-  shapes = sorted({x.shape for x in images})
-  if len(shapes) > 1:
-    found = f"images of {len(shapes)} shapes, such as {shapes[0]} and {shapes[1]}"
-    raise ValueError(f"data set {builder.info.full_name!r} has {found}: give a resolution to bring them to")
-  return {"x": np.stack(images)} | ({"label": np.array(labels, np.int32)} if label else {})

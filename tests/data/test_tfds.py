@@ -4,6 +4,7 @@ import importlib.abc
 import importlib.machinery
 import inspect
 import io
+import itertools
 import os
 import re
 import subprocess
@@ -167,6 +168,48 @@ def test_resize_is_for_training_and_resolution_for_testing(name):
   assert {batch[k].shape for k in batch.keys() & {"x", "y"}} == {(5, 8, 8, 1)}
   with pytest.raises(ValueError, match="resize is 6, and no squares of resolution 8"):
     source.load(name, resolution=8, resize=6)
+
+
+def take(dataset, count, n=4):
+  return list(itertools.islice(dataset.stream(n, 0, 0, (0, 1)), count))
+
+
+@pytest.mark.parametrize("name", ["toy_digits", "toy_sizes"])
+def test_more_than_memory_is_streamed(name):
+  """Just below it and at it: the images of one epoch are those that are held otherwise, and so are the tests'."""
+  held = source.load(name, resolution=6)
+  arrays = held.draw.args[0]
+  gib = arrays["x"].nbytes / 2**30
+  assert source.load(name, resolution=6, memory=gib).draw is not None
+  streamed = source.load(name, resolution=6, memory=0.99 * gib)
+  assert streamed._replace(draw=held.draw, test={}, stream=None) == held._replace(test={})
+  for entry, array in held.test.items():
+    np.testing.assert_array_equal(streamed.test[entry], array)
+  (batch,) = take(streamed, 1, held.size)
+  assert batch.keys() == arrays.keys() and all(batch[k].dtype == arrays[k].dtype for k in batch)
+  examples = lambda split: sorted(tuple(np.asarray(split[k][i]).tobytes() for k in batch) for i in range(held.size))
+  assert examples(batch) == examples(arrays)
+
+
+def test_streamed_domains_are_cropped_and_mirrored():
+  streamed = source.load("toy_domains", resolution=8, resize=12, flip=True, memory=0.0)
+  assert (streamed.shape, streamed.size, streamed.test.keys()) == ((8, 8, 1), 8, {"x", "y"})
+  batches = take(streamed, 5)
+  assert all(batch[k].shape == (4, 8, 8, 1) and batch[k].dtype == np.uint8 for batch in batches for k in "xy")
+  x, y = (tens(np.concatenate([batch[k] for batch in batches])) for k in "xy")
+  assert set(x) == set(range(8)) and set(y) == set(range(8, 18))
+
+
+@pytest.mark.parametrize(
+  "settings, message",
+  [
+    ({"memory": -1.0}, "memory is -1.0; it has to be"),
+    ({"memory": 0.0}, "data set 'toy_digits': .* GiB of training images are more than memory, 0 GiB, .* a resolution"),
+  ],
+)
+def test_memory_that_does_not_fit(settings, message):
+  with pytest.raises(ValueError, match=message):
+    source.load("toy_digits", **settings)
 
 
 def test_no_train_split():
