@@ -1,4 +1,5 @@
-"""Run in a process of its own, whose devices are virtual: `JAX_NUM_CPU_DEVICES=8 python tests/sharded.py WHAT`.
+"""Run in a process of its own, whose devices are virtual: `JAX_NUM_CPU_DEVICES=8 python tests/sharded.py round GAME`, `... fsdp GAME`
+or `... members`.
 
 Says what is WRONG, and at the end that it has compared.
 """
@@ -9,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments import command, sweep
@@ -59,17 +59,15 @@ def _games():
   yield "cyclegan", cyclegan
 
 
-def play(game, draw, key, mesh, fsdp=False, rounds=1):
+def play(game, draw, key, mesh, fsdp=False):
+  """What a round gives, and the compiled program's text."""
   fresh = jax.eval_shape(lambda key: train.init(game, key), key)
   lies = shard.of_state(mesh, fresh, fsdp)
   state = jax.jit(lambda key: train.init(game, key), out_shardings=lies)(key)
-  run = jax.jit(lambda state, draw: train.make_scan(game, rounds, draw)(state), out_shardings=(lies, None))
-  return run(state, shard.everywhere(mesh, draw))
-
-
-def batches_of(experiment):
-  batch = jax.eval_shape(experiment.draw, jax.random.key(0))
-  return jax.tree.map(lambda b: jnp.zeros((experiment.game.draws, *b.shape), b.dtype), batch)
+  draw = shard.everywhere(mesh, draw)
+  run = jax.jit(lambda state, draw: train.make_scan(game, 1, draw)(state), out_shardings=(lies, None))
+  compiled = run.lower(state, draw).compile()
+  return compiled(state, draw), compiled.as_text()
 
 
 def compare(name, one, other, tolerance):
@@ -89,31 +87,28 @@ def compare(name, one, other, tolerance):
       print(f"WRONG: {name}{jax.tree_util.keystr(path)} differs by {np.abs(a - b).max():.2e} of {scale:.2e}")
 
 
-def rounds(fsdp: bool) -> None:
+def rounds(name: str, fsdp: bool = False) -> None:
   """A round over eight devices is that of one."""
-  for name, config in games():
-    if fsdp and name not in ("dcgan", "cyclegan"):
-      continue
-    if fsdp:  # arrays that are worth splitting
-      for net in config.nets.values():
-        net.width = 16
-    with jax.numpy_dtype_promotion("standard"):
-      experiment = build(config)
-    key = jax.random.key(3)
-    whole, split = shard.mesh(1), shard.mesh(8)
-    game = build(config, experiment.dataset, functools.partial(shard.over_data, split)).game
-    alone = play(experiment.game, experiment.draw, key, whole)
-    spread = play(game, experiment.draw, key, split, fsdp)
-    compare(name, alone, spread, 1e-5)
-    if name == "cyclegan" and int(spread[0].memory["x"].count) != 12:
-      print("WRONG: the pools did not fill: nothing was exchanged")
-    text = jax.jit(train.make_step(game)).lower(spread[0], batches_of(experiment)).compile().as_text()
-    if "all-reduce" not in text:
-      print(f"WRONG: {name} has no all-reduce: nothing was split")
-    leaves = jax.tree.leaves(spread[0].params)
-    parts = [leaf for leaf in leaves if not leaf.is_fully_replicated]
-    if fsdp != bool(parts):
-      print(f"WRONG: {name}: {len(parts)} of {len(leaves)} parameter arrays are split, and fsdp is {fsdp}")
+  config = dict(games())[name]
+  if fsdp:  # arrays that are worth splitting
+    for net in config.nets.values():
+      net.width = 16
+  with jax.numpy_dtype_promotion("standard"):
+    experiment = build(config)
+  key = jax.random.key(3)
+  whole, split = shard.mesh(1), shard.mesh(8)
+  game = build(config, experiment.dataset, functools.partial(shard.over_data, split)).game
+  alone, _ = play(experiment.game, experiment.draw, key, whole)
+  spread, text = play(game, experiment.draw, key, split, fsdp)
+  compare(name, alone, spread, 1e-5)
+  if name == "cyclegan" and int(spread[0].memory["x"].count) != 12:
+    print("WRONG: the pools did not fill: nothing was exchanged")
+  if "all-reduce" not in text:
+    print(f"WRONG: {name} has no all-reduce: nothing was split")
+  leaves = jax.tree.leaves(spread[0].params)
+  parts = [leaf for leaf in leaves if not leaf.is_fully_replicated]
+  if fsdp != bool(parts):
+    print(f"WRONG: {name}: {len(parts)} of {len(leaves)} parameter arrays are split, and fsdp is {fsdp}")
 
 
 def members() -> None:
@@ -134,5 +129,5 @@ def members() -> None:
 
 if __name__ == "__main__":
   with jax.default_matmul_precision("highest"):
-    {"rounds": lambda: rounds(False), "fsdp": lambda: rounds(True), "members": members}[sys.argv[1]]()
+    {"round": rounds, "fsdp": functools.partial(rounds, fsdp=True), "members": members}[sys.argv[1]](*sys.argv[2:])
   print("compared")

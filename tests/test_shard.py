@@ -30,12 +30,15 @@ SMALL = {
 EVERY = ["--config.train.chunk=10", "--config.log.every=5", "--config.eval.every=20", "--config.checkpoint.every=10"]
 
 
-@pytest.mark.parametrize("what", ["rounds", "fsdp", "members"])
-def test_eight_devices_equal_one(what):
+GAMES = ("gan", "fgan", "wgan", "wgan_gp", "r3gan", "dcgan", "infogan", "cyclegan")
+CASES = [*(("round", game) for game in GAMES), ("fsdp", "dcgan"), ("fsdp", "cyclegan"), ("members",)]
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_eight_devices_equal_one(case):
   """See tests/sharded.py, which prints what differs."""
-  done = subprocess.run(
-    [sys.executable, "tests/sharded.py", what], cwd=ROOT, env=environment(8), capture_output=True, text=True, timeout=900
-  )
+  command = [sys.executable, "tests/sharded.py", *case]
+  done = subprocess.run(command, cwd=ROOT, env=environment(8), capture_output=True, text=True, timeout=600)
   assert done.returncode == 0, done.stderr[-3000:]
   wrong = [line for line in done.stdout.splitlines() if line.startswith("WRONG")]
   assert not wrong, "\n".join(wrong)
