@@ -5,8 +5,9 @@ import os
 import shutil
 import tempfile
 
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="gan_jax_tests_")
-atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the first process's
+  os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="gan_jax_tests_")
+  atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 import jax
 
