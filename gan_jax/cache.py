@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 _PROGRAMS = 2**30  # bytes
+_WORTH_KEEPING = 0.1  # seconds of compilation: with each that is kept, jax looks at all that are there
 
 
 def path(name: str) -> pathlib.Path:
@@ -50,11 +51,11 @@ def store(name: str, arrays: Mapping[str, np.ndarray]) -> None:
 def keep_programs() -> None:
   """Has jax keep what it compiles from now on, and load what earlier processes have left in the folder "compiled".
 
-  Up to 1 GiB is kept; programs that have gone unused for longest make room. A program is found again by the
-  computation, the version of jax, the kind of device and the compiler's flags. Several processes may use the folder at
-  once; of a run of many processes the first writes. A spoilt file costs a warning and a compilation. Where
-  `JAX_COMPILATION_CACHE_DIR` names another folder, that one is used as its owner has set it up; where ours cannot be
-  written to, nothing is kept.
+  Up to 1 GiB is kept, of programs that take 0.1 s or more to compile; those that have gone unused for longest make
+  room. A program is found again by the computation, the version of jax, the kind of device and the compiler's flags.
+  Several processes may use the folder at once; of a run of many processes the first writes. A spoilt file costs a
+  warning and a compilation. Where `JAX_COMPILATION_CACHE_DIR` names another folder, that one is used as its owner has
+  set it up; where ours cannot be written to, nothing is kept.
   """
   if jax.config.jax_compilation_cache_dir is not None:
     return
@@ -67,6 +68,6 @@ def keep_programs() -> None:
           program.unlink()  # of a process that was killed as it wrote: jax would write no other beside it
   except (OSError, NotImplementedError):  # the latter from file systems without locks
     return
-  jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+  jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
   jax.config.update("jax_compilation_cache_max_size", _PROGRAMS)
   jax.config.update("jax_compilation_cache_dir", str(folder))

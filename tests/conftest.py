@@ -1,4 +1,7 @@
-"""Strict settings for every test: no silent promotion of types or ranks, and a cache folder of the tests' own."""
+"""Strict settings for every test: no silent promotion of types or ranks, and a cache folder of the tests' own.
+
+What one test has compiled is kept there for the next, as commands keep it, and for the processes that tests start.
+"""
 
 import atexit
 import os
@@ -10,6 +13,8 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the first proce
   atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 import jax
+from gan_jax import cache
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+cache.keep_programs()

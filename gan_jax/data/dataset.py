@@ -165,8 +165,8 @@ def fits(name: str, size: int, side: int | None, memory: float) -> bool:
     return True
   if side is None:
     raise ValueError(
-      f"{name}: {size / 2**30:.3g} GiB of training images are more than memory, {memory:g} GiB, and to be streamed they "
-      "need a resolution: give one, or more memory"
+      f"{name}: {size / 2**30:.3g} GiB of training images are more than memory, {memory:g} GiB, and to be streamed "
+      "they need a resolution: give one, or more memory"
     )
   return False
 
