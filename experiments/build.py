@@ -109,8 +109,7 @@ def build(
 
 def build_nets(config: ConfigDict, shape: tuple[int, ...]) -> dict[str, Net]:
   """Makes the nets that `config.nets` describes for data of a shape: where there is a trunk, the others are its heads."""
-  dtype = pick(DTYPES, config.dtype, "dtype")
-  around = Surroundings(shape, _default(config.game, "latent_dim"), dtype, _codes(config.game))
+  around = surroundings(config, shape)
   roles = dict(config.nets)
   trunk = {"trunk": _call(NETS, roles.pop("trunk"), "nets.trunk", around)} if "trunk" in roles else {}
   head = around
@@ -119,6 +118,12 @@ def build_nets(config: ConfigDict, shape: tuple[int, ...]) -> dict[str, Net]:
     head = around._replace(shape=features.shape[1:])
   fit = lambda role: head if role in ("discriminator", "recognition") else around
   return trunk | {role: _call(NETS, net, f"nets.{role}", fit(role)) for role, net in roles.items()}
+
+
+def surroundings(config: ConfigDict, shape: tuple[int, ...]) -> Surroundings:
+  """What the nets of a config have to fit on data of a shape, those that are no heads."""
+  dtype = pick(DTYPES, config.dtype, "dtype")
+  return Surroundings(shape, _default(config.game, "latent_dim"), dtype, _codes(config.game))
 
 
 def build_game(config: ConfigDict, nets: Mapping[str, Net], optimizers: ConfigDict, shape: tuple[int, ...]) -> Game:
@@ -342,10 +347,10 @@ def _dcgan_generator(around: Surroundings, width: int = 32) -> Net:
   return from_linen(module, around.example_z)
 
 
-def _dcgan_discriminator(around: Surroundings, width: int = 32) -> Net:
+def _dcgan_discriminator(around: Surroundings, width: int = 32, batch_norm: bool = True) -> Net:
   resolution, channels = _square_image(around.shape, "dcgan_discriminator")
   at_least_one("width", width)
-  module = dcgan.Discriminator(resolution=resolution, width=width, channels=channels, dtype=around.dtype)
+  module = dcgan.Discriminator(resolution, width, channels, batch_norm, around.dtype)
   return from_linen(module, around.example_x)
 
 

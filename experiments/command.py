@@ -1,14 +1,19 @@
 """What all commands share: mistakes of the person at the keyboard end in one message and exit status 1."""
 
 import difflib
+import importlib.metadata
 import importlib.util
 import inspect
+import os
+import platform
 import re
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
@@ -83,12 +88,40 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
   return flat
 
 
+def environment(*packages: str) -> dict[str, Any]:
+  """What a run depends on beside its config: the machine's class, and versions, also of `packages` that only some need."""
+  packages = ("jax", "jaxlib", "flax", "optax", "chex", "numpy", "orbax-checkpoint", "gan_jax", *packages)
+  return {
+    "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+    "python": platform.python_version(),
+    "platform": platform.platform(),
+    "processor": _processor(),
+    "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    "packages": {package: _version(package) for package in packages},
+    "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
+  }
+
+
 def nearest(given: str, accepted: Iterable[str]) -> str:
   """The end of a message about a name that is not known: the nearest that is, and all that are."""
   accepted = sorted(accepted)
   near = difflib.get_close_matches(given, accepted, n=1, cutoff=0.5)
   guess = f" Did you mean {near[0]!r}?" if near else ""
   return f"{guess} Accepted: {', '.join(accepted) or 'none'}."
+
+
+def _processor() -> str:
+  """The model of the CPU, which Linux alone tells in a file."""
+  described = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+  models = re.findall(r"^model name\s*: (.+)$", described, re.MULTILINE)
+  return models[0] if models else platform.processor() or platform.machine()
+
+
+def _version(package: str) -> str:
+  try:
+    return importlib.metadata.version(package)
+  except importlib.metadata.PackageNotFoundError:  # gan_jax itself, run from a checkout
+    return "not installed"
 
 
 def _has_get_config(path: Path) -> bool:

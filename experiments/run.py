@@ -6,10 +6,8 @@ command again goes on where the last checkpoint left off; more rounds are asked 
 
 import contextlib
 import functools
-import importlib.metadata
 import itertools
 import json
-import platform
 import signal
 import textwrap
 import threading
@@ -80,7 +78,7 @@ def run(config: ConfigDict, workdir: Path, name: str) -> TrainState:
       if writes():
         rows = report.read_metrics(workdir / "metrics.jsonl", until=int(state.step))
         report.write_text(workdir / "config.json", _json(config))
-        report.write_text(workdir / "environment.json", json.dumps(_environment(), indent=2))
+        report.write_text(workdir / "environment.json", json.dumps(command.environment(), indent=2))
         report.write_metrics(workdir / "metrics.jsonl", rows)
       state = _play(experiment._replace(game=game), config, workdir, state, lies, mesh, checkpoints)
   if writes():
@@ -324,25 +322,6 @@ def _describe(experiment, config, workdir, name, fresh, restored) -> None:
   plan = "a new run" if step is None else f"continuing after round {step:,}"
   plan = f"finished, all {rounds:,} rounds have been played" if step == rounds else f"{plan}, up to round {rounds:,}"
   print(f"  {'workdir':<14} {workdir}: {plan}", flush=True)
-
-
-def _environment() -> dict[str, Any]:
-  packages = ("jax", "jaxlib", "flax", "optax", "chex", "numpy", "orbax-checkpoint", "gan_jax")
-  devices = jax.devices()
-  return {
-    "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-    "python": platform.python_version(),
-    "platform": platform.platform(),
-    "packages": {package: _version(package) for package in packages},
-    "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in devices],
-  }
-
-
-def _version(package: str) -> str:
-  try:
-    return importlib.metadata.version(package)
-  except importlib.metadata.PackageNotFoundError:  # gan_jax itself, run from a checkout
-    return "not installed"
 
 
 def _json(config: ConfigDict) -> str:

@@ -71,12 +71,15 @@ class Discriminator(nn.Module):
     resolution: of the images, one of `RESOLUTIONS`.
     width: channels of the first layer, at half the resolution; each layer after it has twice as many.
     channels: of the images.
+    batch_norm: without it, scores of one image depend on that image alone, as a gradient penalty asks (Gulrajani et al.
+      2017, section 4), and every convolution has a bias.
     dtype: what to compute in; parameters, statistics and scores are float32.
   """
 
   resolution: int = 32
   width: int = 64
   channels: int = 3
+  batch_norm: bool = True
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -86,7 +89,7 @@ class Discriminator(nn.Module):
     Raises:
       ValueError: for a resolution that is not one of `RESOLUTIONS`.
     """
-    x = _halvings(self, x, train)
+    x = _halvings(self, x, train, self.batch_norm)
     # A convolution that leaves a single pixel is a matrix product.
     kernel = self.param("kernel", _init, (4, 4, x.shape[-1], 1), jnp.float32)
     bias = self.param("bias", nn.initializers.zeros, (1,), jnp.float32)
@@ -117,18 +120,19 @@ class Trunk(nn.Module):
     Raises:
       ValueError: for a resolution that is not one of `RESOLUTIONS`.
     """
-    x = _halvings(self, x, train)
+    x = _halvings(self, x, train, batch_norm=True)
     x = nn.Dense(self.features, use_bias=False, kernel_init=_init, dtype=self.dtype)(x.reshape(len(x), -1))
     return nn.leaky_relu(_BatchNorm()(x, train), 0.2).astype(jnp.float32)
 
 
-def _halvings(net, x, train):
+def _halvings(net, x, train, batch_norm):
   """The strided convolutions of the discriminator `net`, from its images down to 4x4, within its compact call."""
   chex.assert_shape(x, (None, net.resolution, net.resolution, net.channels))
   x = x.astype(net.dtype)
   for i, width in enumerate(_widths(net.resolution, net.width)):
-    x = Conv(width, strides=(2, 2), use_bias=i == 0, kernel_init=_init)(x)
-    x = nn.leaky_relu(x if i == 0 else _BatchNorm()(x, train), 0.2)
+    normed = batch_norm and i > 0
+    x = Conv(width, strides=(2, 2), use_bias=not normed, kernel_init=_init)(x)
+    x = nn.leaky_relu(_BatchNorm()(x, train) if normed else x, 0.2)
   return x
 
 

@@ -168,7 +168,7 @@ def test_a_bare_checkout_has_an_environment_too(monkeypatch):
     return "1.0"
 
   monkeypatch.setattr(importlib.metadata, "version", version)
-  packages = run._environment()["packages"]
+  packages = command.environment()["packages"]
   assert packages["gan_jax"] == "not installed" and packages["jax"] == "1.0"
 
 
