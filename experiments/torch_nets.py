@@ -186,12 +186,9 @@ def _halvings(shape, width, batch_norm):
 
 
 NETS = {
-  "mlp_generator": mlp_generator,
-  "mlp_discriminator": mlp_discriminator,
-  "mlp_recognition": mlp_recognition,
-  "dcgan_generator": dcgan_generator,
-  "dcgan_discriminator": dcgan_discriminator,
-  "dcgan_trunk": dcgan_trunk,
-  "resnet_translator": resnet_translator,
-  "patch_discriminator": patch_discriminator,
+  net.__name__: net
+  for net in (
+    mlp_generator, mlp_discriminator, mlp_recognition, dcgan_generator, dcgan_discriminator, dcgan_trunk, resnet_translator,
+    patch_discriminator,
+  )  # fmt: skip
 }
