@@ -1,10 +1,12 @@
-"""Measures the compiled rounds: `python -m experiments.bench [--only=dcgan32] [--torch] [--windows=5] [--out=FILE.json]`.
+"""Measures the compiled rounds: `python -m experiments.bench [--only=dcgan32] [--torch] [--out=FILE.json]`.
 
-A case is timed in windows that alternate between the contenders, so that a machine's drift hits all of them: the rounds inside
-one scan, one jitted call a round, sweeps of seeds as one program, and large matrix products, whose rate is what the arithmetic
-of a round is held against. With --torch the same game plays in PyTorch too: eager, contiguous and channels_last, and by
-torch.compile, after a check that one round from the same weights gives the same losses and parameters. Speeds are in rounds
-per second, the median over windows with the range; only ratios within one run mean anything.
+A case is timed in windows that alternate between the contenders, so that a machine's drift hits all of them: the rounds
+inside one scan, one jitted call a round, a sweep of seeds as one program, and large matrix products, whose rate is what
+the arithmetic of a round is held against. With --torch the same game plays in PyTorch too: eager, contiguous and
+channels_last, and by torch.compile, after a check that one round from the same weights gives the same losses and
+parameters. Speeds are in rounds per second, the median over windows with the range; only ratios within one run mean
+anything. Where a GPU is, all of that runs there, with --dtype=bfloat16 in bfloat16 on both sides; that has not been
+tried yet.
 """
 
 import functools
@@ -89,17 +91,18 @@ def main() -> None:
 def measure(case: Case, windows: int, seconds: float, dtype: str = "float32", torch: bool = False) -> dict[str, Any]:
   """Everything about a case, as the JSON file has it.
 
-  Rates are floating-point operations per second; "images" are the examples that one round draws, of both domains where there
-  are two. The contenders' figures are medians over windows, beside every window's rounds per second.
+  Rates are in floating-point operations per second; "images" are the examples that one round draws, of both domains
+  where there are two. The contenders' figures are medians over windows, beside every window's rounds per second.
   """
   config = unwatched(case.config())
   experiment = build(config, case.dataset and case.dataset())
   notes = []
-  theirs = in_torch(experiment, config, dtype, notes) if torch else {}
+  state = jax.jit(_start(experiment))(jax.random.key(0))
+  theirs = in_torch(experiment, config, state, dtype, notes) if torch else {}
   config.dtype = dtype
   experiment = build(config, experiment.dataset)
-  ours, compile_seconds, peak = scanned(experiment, case.chunk)
-  contenders = {"scan": ours, "one call a round": called(experiment)}
+  ours, compile_seconds, peak = scanned(experiment, state, case.chunk)
+  contenders = {"scan": ours, "one call a round": called(experiment, state)}
   if case.members:
     contenders[f"sweep of {case.members}, all"] = swept(experiment, case.chunk, case.members)
   products = {f"product {side}": product(side, DTYPES[dtype]) for side in SIDES}
@@ -130,21 +133,20 @@ def _figures(speeds: list[float], scan: list[float], work: float, images: int, r
   }
 
 
-def scanned(experiment: Experiment, chunk: int) -> tuple[Contender, float, int]:
+def scanned(experiment: Experiment, state: TrainState, chunk: int) -> tuple[Contender, float, int]:
   """Rounds inside one compiled scan, `chunk` at a time; the seconds that compiling took, and the bytes at its peak."""
   run = jax.jit(lambda state, draw: train.make_scan(experiment.game, chunk, draw)(state), donate_argnums=0)
   start = time.perf_counter()
-  compiled = run.lower(jax.eval_shape(_start(experiment), jax.random.key(0)), experiment.draw).compile()
+  compiled = run.lower(state, experiment.draw).compile()
   seconds = time.perf_counter() - start
-  player = _player(run, experiment, chunk)
-  return player, seconds, peak_memory(compiled)
+  return _player(run, experiment, state, chunk), seconds, peak_memory(compiled)
 
 
-def called(experiment: Experiment) -> Contender:
+def called(experiment: Experiment, state: TrainState) -> Contender:
   """One jitted call a round."""
   step = train.make_step(experiment.game)
   run = jax.jit(lambda state, draw: step(state, train.draw_round(experiment.game, draw, state)), donate_argnums=0)
-  return _player(run, experiment, 1)
+  return _player(run, experiment, state, 1)
 
 
 def swept(experiment: Experiment, chunk: int, members: int) -> Contender:
@@ -153,7 +155,7 @@ def swept(experiment: Experiment, chunk: int, members: int) -> Contender:
   play = over(lambda state, _, draw: train.make_scan(experiment.game, chunk, draw)(state))
   run = jax.jit(lambda state, draw: play(state, jnp.arange(members), draw), donate_argnums=0)
   start = jax.jit(jax.vmap(_start(experiment)))
-  return _player(run, experiment, chunk * members, start(jax.random.split(jax.random.key(0), members)))
+  return _player(run, experiment, start(jax.random.split(jax.random.key(0), members)), chunk * members)
 
 
 def product(side: int, dtype: jnp.dtype) -> Contender:
@@ -169,18 +171,21 @@ def product(side: int, dtype: jnp.dtype) -> Contender:
   return Contender(play)
 
 
-def in_torch(experiment: Experiment, config: ConfigDict, dtype: str, notes: list[str]) -> dict[str, Contender]:
+def in_torch(
+  experiment: Experiment, config: ConfigDict, state: TrainState, dtype: str, notes: list[str]
+) -> dict[str, Contender]:
   """The same game in PyTorch, checked against ours first; what torch.compile refuses is left out and noted."""
   from experiments import torch_games  # torch is an extra
 
-  torch_games.check(experiment, config)
+  images = len(experiment.dataset.shape) == 3
+  torch_games.check(experiment, config, state, kinks=0.05 if images else 0.0)
   config.dtype = dtype
-  layouts = {"contiguous": False, "channels_last": True} if len(experiment.dataset.shape) == 3 else {"": False}
+  layouts = {"contiguous": False, "channels_last": True} if images else {"": False}
   sides = {
     f"torch eager {layout}".strip(): torch_games.contender(experiment, config, last) for layout, last in layouts.items()
   }
   mode = "default" if jax.default_backend() == "cpu" else "max-autotune"
-  compiled = torch_games.contender(experiment, config, len(layouts) == 2, mode)
+  compiled = torch_games.contender(experiment, config, images, mode)
   try:
     compiled(1)
     sides["torch.compile"] = compiled
@@ -190,9 +195,10 @@ def in_torch(experiment: Experiment, config: ConfigDict, dtype: str, notes: list
 
 
 def flops(experiment: Experiment) -> float:
-  """Floating-point operations of one round, as XLA counts them in the program that it is given, without what nobody uses.
+  """Floating-point operations of one round, as XLA counts them in the program that it is given, dead code left out.
 
-  It counts the body of a loop once, so the repetitions of a move are added to that.
+  It counts the body of a loop once, so the repetitions of a move are added to that. What XLA shares as it optimises is
+  counted as often as it stands there.
   """
   game, count = experiment.game, lambda f, *args: jax.jit(f).lower(*args).cost_analysis()["flops"]
   state = jax.eval_shape(_start(experiment), jax.random.key(0))
@@ -207,7 +213,7 @@ def flops(experiment: Experiment) -> float:
 
 
 def peak_memory(compiled: jax.stages.Compiled) -> int:
-  """Bytes: on an accelerator the most in use since the process began, else what a program asks for, its arguments included."""
+  """Bytes: of an accelerator the most in use since the process began, else what a program and its arguments take."""
   if stats := jax.devices()[0].memory_stats():
     return stats["peak_bytes_in_use"]
   asked = compiled.memory_analysis()
@@ -334,16 +340,17 @@ def _start(experiment: Experiment) -> Callable[[jax.Array], TrainState]:
   return functools.partial(train.init, experiment.game)
 
 
-def _player(run: Callable, experiment: Experiment, chunk: int, state: TrainState | None = None) -> Contender:
-  state = jax.jit(_start(experiment))(jax.random.key(0)) if state is None else state
+def _player(run: Callable, experiment: Experiment, state: TrainState, step: int) -> Contender:
+  """Plays on from a copy of `state`, for `run` takes its memory; a call is `step` rounds."""
+  state = jax.tree.map(jnp.copy, state)
 
   def play(rounds: int) -> None:
     nonlocal state
-    for _ in range(rounds // chunk):
+    for _ in range(rounds // step):
       state, metrics = run(state, experiment.draw)
     jax.block_until_ready((state, metrics))
 
-  return Contender(play, chunk)
+  return Contender(play, step)
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def environment(*packages: str) -> dict[str, Any]:
-  """What a run depends on beside its config: the machine's class, and versions, also of `packages` that only some need."""
+  """What a run depends on beside its config: the machine's class and versions, those of `packages` too."""
   packages = ("jax", "jaxlib", "flax", "optax", "chex", "numpy", "orbax-checkpoint", "gan_jax", *packages)
   return {
     "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),

@@ -1,12 +1,12 @@
 """Our games in PyTorch, for the bench: the same networks, losses, optimisers and batches, checked to be that.
 
-They are written as PyTorch is at its fastest: fused optimisers, no gradient that nobody asks for, no waiting for a device, and
-CycleGAN's first translations made once for both players. They are spared what our rounds have beside: the moving average of
-the generator, and the metrics other than the losses.
+They are written as PyTorch is at its fastest: fused optimisers, no gradient that nobody asks for, no waiting for a
+device, and CycleGAN's first translations made once for both players, where ours makes them in each move and XLA shares
+what it can. They are spared what our rounds have beside: the moving average of the generator, and all metrics but the
+losses. What runs on a GPU has not been tried on one.
 """
 
 import contextlib
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -57,7 +57,9 @@ class Side:
     nets = torch_nets.networks(config, around)
     self.nets = {role: net.to(self.device, memory_format=self.layout) for role, net in nets.items()}
     self.noise = {player: _noise(player, config, around) for player in self.game.players}
-    self.sources = {domain: {k: self.tensor(v) for k, v in arrays.items()} for domain, arrays in _arrays(experiment).items()}
+    self.sources = {
+      domain: {k: self.tensor(v) for k, v in arrays.items()} for domain, arrays in _arrays(experiment).items()
+    }
     self.optimizers = {player: self._adam(player) for player in self.game.players}
     self.losses = {name: self._seen_by(name, loss) for name, loss in LOSSES[config.game.name](config.game).items()}
     if compiled:
@@ -82,9 +84,16 @@ class Side:
 
     return seen
 
+  def round_products(self, rounded: bool) -> None:
+    """Whether a GPU's float32 products are of factors rounded to TensorFloat32."""
+    if self.device.type == "cuda":
+      torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = rounded
+
   def play(self, turns: list[tuple[str, Inputs]]) -> dict[str, torch.Tensor]:
     """Plays one round, players with the inputs of their moves; returns the last loss of each."""
     told = {}
+    if self.device.type == "cuda":
+      torch.compiler.cudagraph_mark_step_begin()
     if self.pools:
       self._translate(*(inputs for _, inputs in turns))
     for player, inputs in turns:
@@ -96,7 +105,7 @@ class Side:
     return told
 
   def _translate(self, first: Inputs, second: Inputs) -> None:
-    """Both moves are given the same translations, the first out of the pools: the generators have not moved in between."""
+    """Gives both moves the same translations, the first out of the pools: no generator has moved in between."""
     fakes = self.losses["translations"](first)
     second |= fakes
     for domain in self.pools:
@@ -105,7 +114,8 @@ class Side:
   def _exchange(self, domain: str, images: torch.Tensor, inputs: Inputs) -> torch.Tensor:
     """As `pool.exchange`, image by image, as the authors' code."""
     pool, shown = self.pools[domain], []
-    for image, swap, place in zip(images, inputs.pop(f"swap_{domain}").tolist(), inputs.pop(f"place_{domain}").tolist()):
+    swaps, places = (inputs.pop(f"{what}_{domain}").tolist() for what in ("swap", "place"))
+    for image, swap, place in zip(images, swaps, places, strict=True):
       if len(pool) < self.config.game.pool_size:
         pool.append(image.clone())
       elif swap:
@@ -114,7 +124,7 @@ class Side:
     return torch.stack(shown)
 
   def turns(self, batch: Callable[[int], Inputs], draw: Callable[..., torch.Tensor]) -> list[tuple[str, Inputs]]:
-    """A round's moves: `batch(i)` is the i-th batch, `draw(noise, name, player, position, number)` what else they draw."""
+    """A round's moves, of `batch(i)`, the i-th batch, and what `draw(noise, name, player, position, number)` adds."""
     turns, used = [], 0
     for position, move in enumerate(self.game.moves):
       (player,) = move.players
@@ -147,6 +157,7 @@ class Side:
 def contender(experiment: Experiment, config: ConfigDict, channels_last: bool = False, compiled: str | None = None):
   """Returns `play(rounds)`, which returns when they have been played; arguments as of `Side`."""
   side = Side(experiment, config, channels_last, compiled)
+  side.round_products(True)  # as XLA does
   batch = lambda _: {domain: side.examples(source) for domain, source in side.sources.items()}
   draw = lambda noise, *_: DRAWS[noise.kind](noise, side.device)
 
@@ -159,18 +170,27 @@ def contender(experiment: Experiment, config: ConfigDict, channels_last: bool = 
   return play
 
 
-def check(experiment: Experiment, config: ConfigDict, tolerance: float = 1e-4) -> None:
-  """Plays one round on both sides, in float32, from the same parameters, batches, latents, codes, interpolates and pools.
+def check(experiment: Experiment, config: ConfigDict, state: TrainState, kinks: float = 0.0) -> None:
+  """Plays one round on both sides, in float32, from the same parameters, pools, batches and draws.
 
-  Losses and the parameters after it have to agree to `tolerance`. Adam's first steps hide how large a gradient is, so its
-  averages of the gradients have to agree too, to that share of the largest in an array.
+  Losses and the parameters after the round have to agree to 1e-4. Adam's first steps hide how large a gradient is, so
+  its averages of the gradients have to agree too, to 1e-4 of their size in each array.
+
+  Args:
+    experiment: ours.
+    config: that it was built from.
+    state: where the round starts from; pools are filled with noise.
+    kinks: the share that gradients may differ by, and the share of parameters that may be further off. Of millions of
+      inputs of ReLUs some are zero but for rounding, and each side takes a slope of its own there: in CycleGAN's first
+      round at 64x64 PyTorch's gradients were up to 1.2% off those that it finds in float64, ours 0.4%.
 
   Raises:
-    ValueError: if they do not, with the first difference.
+    ValueError: if they do not agree, with the first difference.
   """
-  state = _with_full_pools(jax.jit(functools.partial(train.init, experiment.game))(jax.random.key(1)))
+  state = _with_full_pools(state)
   batches = train.draw_round(experiment.game, experiment.draw, state)
   side = Side(experiment, config)
+  side.round_products(False)
   for role, net in side.nets.items():
     torch_nets.take_over(net, state.params[role])
   side.pools = {domain: list(side.tensor(state.memory[domain].images)) for domain in side.pools}
@@ -185,17 +205,18 @@ def check(experiment: Experiment, config: ConfigDict, tolerance: float = 1e-4) -
     ours, metrics = jax.jit(train.make_step(experiment.game))(state, batches)
   for player, loss in losses.items():
     expected = float(metrics[f"{player}/loss"])
-    _close(f"{player}/loss", expected, loss, tolerance * max(1.0, abs(expected)))
+    _within(f"{player}/loss differs by", abs(expected - float(loss)), 1e-4 * max(1.0, abs(expected)))
   for player, optimizer in side.optimizers.items():
     for role in experiment.game.players[player].owns:
       net, averages = side.nets[role], ours.opt[player][0].mu[role]
       pairs = zip(torch_nets.as_in_torch(net, ours.params[role]), torch_nets.as_in_torch(net, averages), strict=True)
       for (name, parameter), (value, average) in zip(net.named_parameters(), pairs, strict=True):
-        gradient = optimizer.state[parameter]["exp_avg"]
-        _close(f"the gradient of {role}.{name}", average, gradient, tolerance * max(1e-6, np.max(np.abs(average))))
-        _close(f"{role}.{name}", value, parameter, tolerance)
+        size, off = _size(average), _size(average - _array(optimizer.state[parameter]["exp_avg"]))
+        _within(f"the gradient of {role}.{name} differs by", off, (1e-4 + kinks) * max(size, 1e-6))
+        _within(f"the share of {role}.{name} that differs is", np.mean(np.abs(value - _array(parameter)) > 1e-4), kinks)
   for domain, pool in side.pools.items():
-    _close(f"the pool of {domain}", side.tensor(ours.memory[domain].images).cpu(), torch.stack(pool), tolerance)
+    kept = _array(side.tensor(ours.memory[domain].images))
+    _within(f"the pool of {domain} differs by", np.max(np.abs(kept - _array(torch.stack(pool)))), 1e-4)
 
 
 def _gan(settings: ConfigDict) -> Losses:
@@ -321,11 +342,18 @@ def _with_full_pools(state: TrainState) -> TrainState:
   return state.replace(memory={domain: full(pool) for domain, pool in state.memory.items()}) if state.memory else state
 
 
-def _close(what: str, ours: Any, theirs: Any, tolerance: float) -> None:
-  theirs = torch.as_tensor(theirs).detach().cpu().numpy()
-  difference = float(np.max(np.abs(np.asarray(ours) - theirs)))
-  if not difference <= tolerance:
-    raise ValueError(f"the PyTorch side is not the same game: {what} differs by {difference:.2g}, above {tolerance:.2g}")
+def _array(tensor: torch.Tensor) -> np.ndarray:
+  return tensor.detach().cpu().numpy()
+
+
+def _size(array: np.ndarray) -> float:
+  """Root mean square."""
+  return float(np.sqrt(np.mean(np.square(array))))
+
+
+def _within(what: str, value: float, tolerance: float) -> None:
+  if not value <= tolerance:
+    raise ValueError(f"the PyTorch side is not the same game: {what} {value:.2g}, above {tolerance:.2g}")
 
 
 LOSSES = {"gan": _gan, "wgan_gp": _wgan_gp, "infogan": _infogan, "cyclegan": _cyclegan}

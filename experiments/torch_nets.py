@@ -185,10 +185,6 @@ def _halvings(shape, width, batch_norm):
   return layers, features
 
 
-NETS = {
-  net.__name__: net
-  for net in (
-    mlp_generator, mlp_discriminator, mlp_recognition, dcgan_generator, dcgan_discriminator, dcgan_trunk, resnet_translator,
-    patch_discriminator,
-  )  # fmt: skip
-}
+_PLAIN = (mlp_generator, mlp_discriminator, mlp_recognition)
+_CONVOLUTIONAL = (dcgan_generator, dcgan_discriminator, dcgan_trunk, resnet_translator, patch_discriminator)
+NETS = {net.__name__: net for net in (*_PLAIN, *_CONVOLUTIONAL)}  # as experiments/build.py has them
