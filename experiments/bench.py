@@ -97,7 +97,7 @@ def measure(case: Case, windows: int, seconds: float, dtype: str = "float32", to
   config = unwatched(case.config())
   experiment = build(config, case.dataset and case.dataset())
   notes = []
-  state = jax.jit(_start(experiment))(jax.random.key(0))
+  state = start(experiment, jax.random.key(0))
   theirs = in_torch(experiment, config, state, dtype, notes) if torch else {}
   config.dtype = dtype
   experiment = build(config, experiment.dataset)
@@ -133,12 +133,18 @@ def _figures(speeds: list[float], scan: list[float], work: float, images: int, r
   }
 
 
+def start(experiment: Experiment, key: jax.Array) -> TrainState:
+  """The state before the first round, or one for each of several keys; compiled in haste, since it runs once."""
+  init = functools.partial(train.init, experiment.game)
+  return jax.jit(jax.vmap(init) if key.ndim else init, compiler_options={"xla_backend_optimization_level": 0})(key)
+
+
 def scanned(experiment: Experiment, state: TrainState, chunk: int) -> tuple[Contender, float, int]:
   """Rounds inside one compiled scan, `chunk` at a time; the seconds that compiling took, and the bytes at its peak."""
   run = jax.jit(lambda state, draw: train.make_scan(experiment.game, chunk, draw)(state), donate_argnums=0)
-  start = time.perf_counter()
+  began = time.perf_counter()
   compiled = run.lower(state, experiment.draw).compile()
-  seconds = time.perf_counter() - start
+  seconds = time.perf_counter() - began
   return _player(run, experiment, state, chunk), seconds, peak_memory(compiled)
 
 
@@ -154,8 +160,7 @@ def swept(experiment: Experiment, chunk: int, members: int) -> Contender:
   over = over_members(experiment)
   play = over(lambda state, _, draw: train.make_scan(experiment.game, chunk, draw)(state))
   run = jax.jit(lambda state, draw: play(state, jnp.arange(members), draw), donate_argnums=0)
-  start = jax.jit(jax.vmap(_start(experiment)))
-  return _player(run, experiment, start(jax.random.split(jax.random.key(0), members)), chunk * members)
+  return _player(run, experiment, start(experiment, jax.random.split(jax.random.key(0), members)), chunk * members)
 
 
 def product(side: int, dtype: jnp.dtype) -> Contender:
@@ -201,7 +206,7 @@ def flops(experiment: Experiment) -> float:
   counted as often as it stands there.
   """
   game, count = experiment.game, lambda f, *args: jax.jit(f).lower(*args).cost_analysis()["flops"]
-  state = jax.eval_shape(_start(experiment), jax.random.key(0))
+  state = jax.eval_shape(functools.partial(train.init, game), jax.random.key(0))
   batches = jax.eval_shape(functools.partial(train.draw_round, game, experiment.draw), state)
   total = count(train.make_step(game), state, batches)
   batch = jax.tree.map(lambda b: jax.ShapeDtypeStruct(b.shape[1:], b.dtype), batches)
@@ -241,9 +246,9 @@ def _fill(contender: Contender, seconds: float) -> int:
 
 
 def _seconds(contender: Contender, rounds: int) -> float:
-  start = time.perf_counter()
+  began = time.perf_counter()
   contender.play(rounds)
-  return time.perf_counter() - start
+  return time.perf_counter() - began
 
 
 def table(name: str, result: dict[str, Any]) -> str:
@@ -334,10 +339,6 @@ CASES = {
   "sweep_ring8": Case(functools.partial(ring8, 64), chunk=100, members=32),
   "sweep_dcgan32": Case(functools.partial(digits, 32, 32), members=4),
 }
-
-
-def _start(experiment: Experiment) -> Callable[[jax.Array], TrainState]:
-  return functools.partial(train.init, experiment.game)
 
 
 def _player(run: Callable, experiment: Experiment, state: TrainState, step: int) -> Contender:

@@ -66,6 +66,16 @@ def test_no_dense_layers_and_batch_norm_everywhere_but_at_the_images():
   assert biased(generator["params"]) == {3} and biased(discriminator["params"]) == {8}
 
 
+def test_without_batch_norm_a_score_is_its_own_images():
+  net = dcgan.Discriminator(resolution=16, width=4, batch_norm=False)
+  images = jax.random.normal(KEY, (3, 16, 16, 3))
+  params = net.init(KEY, images)
+  assert set(params) == {"params"} and all("bias" in layer for name, layer in params["params"].items() if "Conv" in name)
+  alone = jnp.concatenate([net.apply(params, image[None]) for image in images])
+  np.testing.assert_allclose(net.apply(params, images), alone, atol=1e-6)
+  assert np.ptp(alone) > 1e-5  # and not because they are all alike
+
+
 def test_initial_weights():
   for net, example in zip(nets(width=32), (jnp.zeros((1, 100)), jnp.zeros((1, 32, 32, 3)))):
     for path, leaf in jax.tree.leaves_with_path(jax.jit(net.init)(KEY, example)["params"]):
