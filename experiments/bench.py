@@ -187,10 +187,11 @@ def in_torch(
   config.dtype = dtype
   layouts = {"contiguous": False, "channels_last": True} if images else {"": False}
   sides = {
-    f"torch eager {layout}".strip(): torch_games.contender(experiment, config, last) for layout, last in layouts.items()
+    f"torch eager {layout}".strip(): torch_games.player(torch_games.Side(experiment, config, last))
+    for layout, last in layouts.items()
   }
   mode = "default" if jax.default_backend() == "cpu" else "max-autotune"
-  compiled = torch_games.contender(experiment, config, images, mode)
+  compiled = torch_games.player(torch_games.Side(experiment, config, images, mode))
   try:
     compiled(1)
     sides["torch.compile"] = compiled

@@ -154,9 +154,8 @@ class Side:
     return torch.from_numpy(array.transpose(0, 3, 1, 2).copy()).to(self.device, memory_format=self.layout)
 
 
-def contender(experiment: Experiment, config: ConfigDict, channels_last: bool = False, compiled: str | None = None):
-  """Returns `play(rounds)`, which returns when they have been played; arguments as of `Side`."""
-  side = Side(experiment, config, channels_last, compiled)
+def player(side: Side) -> Callable[[int], None]:
+  """Returns `play(rounds)`, which returns when they have been played, on what the side draws for itself."""
   side.round_products(True)  # as XLA does
   batch = lambda _: {domain: side.examples(source) for domain, source in side.sources.items()}
   draw = lambda noise, *_: DRAWS[noise.kind](noise, side.device)

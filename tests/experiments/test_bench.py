@@ -62,6 +62,30 @@ def test_torch_plays_the_same_round(name):
   raise failures[0]
 
 
+def test_torch_draws_from_the_same_distributions():
+  torch_games = pytest.importorskip("experiments.torch_games", reason="needs PyTorch")
+  assert torch_games.DRAWS.keys() == torch_games.OUR_DRAWS.keys()
+  for kind in torch_games.DRAWS:
+    noise = torch_games.Noise(kind, (40_000,), values=7)
+    ours = np.asarray(torch_games.OUR_DRAWS[kind](jax.random.key(0), noise), np.float32)
+    theirs = torch_games.DRAWS[kind](noise, "cpu").float().numpy()
+    deciles = np.linspace(0.05, 0.95, 10)
+    np.testing.assert_allclose(np.quantile(theirs, deciles), np.quantile(ours, deciles), atol=0.05, err_msg=kind)
+
+
+def test_torch_plays_on():
+  torch_games = pytest.importorskip("experiments.torch_games", reason="needs PyTorch")
+  experiment, config = small("cyclegan64_4")
+  config.game.pool_size = 3  # which the first batch fills
+  side = torch_games.Side(experiment, config, channels_last=True)
+  before = {role: [p.detach().clone() for p in net.parameters()] for role, net in side.nets.items()}
+  play = torch_games.player(side)
+  play(3)
+  assert {len(pool) for pool in side.pools.values()} == {3}
+  for role, net in side.nets.items():
+    assert all(p.isfinite().all() and (p != old).any() for p, old in zip(net.parameters(), before[role], strict=True))
+
+
 @pytest.mark.parametrize(
   "field, value, told",
   [
