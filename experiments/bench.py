@@ -259,15 +259,20 @@ def table(name: str, result: dict[str, Any]) -> str:
     f"compiled in {result['compile_seconds']:.1f} s, {result['peak_memory_bytes'] / 2**20:.1f} MiB; "
     f"a matrix product: {result['matrix_product_rate'] / 1e9:.0f} GFLOP/s"
   )
-  head = f"  {'':<26} {'rounds/s':>10} {'range':>20} {'the scan is':>12} {'examples/s':>11} {'GFLOP/s':>9} {'share':>6}"
+  head = f"  {'':<26} {'rounds/s':>10} {'range':>18} {'the scan is':>12} {'examples/s':>11} {'GFLOP/s':>9} {'share':>6}"
   lines = [f"{name}: {about}", head]
   for contender, figures in result["contenders"].items():
-    span = f"{min(figures['windows']):,.1f} to {max(figures['windows']):,.1f}"
+    windows = figures["windows"]
+    low, speed, high = map(_three_digits, (min(windows), figures["rounds_per_second"], max(windows)))
     lines.append(
-      f"  {contender:<26} {figures['rounds_per_second']:>10,.1f} {span:>20} {figures['scan_is_faster_by']:>11.2f}x "
+      f"  {contender:<26} {speed:>10} {f'{low} to {high}':>18} {figures['scan_is_faster_by']:>11.2f}x "
       f"{figures['images_per_second']:>11,.0f} {figures['rate'] / 1e9:>9.1f} {figures['share_of_matrix_product']:>6.0%}"
     )
   return "\n".join([*lines, *(f"  {note}" for note in result["notes"])])
+
+
+def _three_digits(value: float) -> str:
+  return f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"
 
 
 def ring8(batch: int) -> ConfigDict:
