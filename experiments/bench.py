@@ -243,7 +243,7 @@ def _fill(contender: Contender, seconds: float) -> int:
   rounds = contender.step
   while (taken := _seconds(contender, rounds)) < seconds / 8:
     rounds *= 2
-  return max(1, math.ceil(rounds / contender.step * seconds / taken)) * contender.step
+  return math.ceil(rounds / contender.step * seconds / taken) * contender.step
 
 
 def _seconds(contender: Contender, rounds: int) -> float:
