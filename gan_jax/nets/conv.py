@@ -5,7 +5,7 @@ others into that form: the gradients that jax derives fall to a naive loop there
 (jax-ml/jax issue 12868). So the gradients here are written down, in that form, and as functions of the same kind, so
 that gradients of gradients (gradient penalties) keep it too. The 4x4 kernel of stride 2, which most GANs are made of,
 becomes a matrix product on the CPU, in both directions, without the zeros that a transposed convolution is usually fed
-with. Accelerators get the convolutions that their own compilers know.
+with, and so does a convolution to a few channels, such as a translator's last. Accelerators get the convolutions that their own compilers know.
 
 Derivatives are reverse-mode and of any order; `jax.jvp` is refused, as by every `jax.custom_vjp`.
 """
@@ -31,6 +31,7 @@ class _Geometry(NamedTuple):
   rhs_dilation: Pair
 
 
+_NARROW = 4  # channels; with fewer coming in, or no more going out, XLA's convolutions on the CPU are slow
 _HALVE = _Geometry((2, 2), ((1, 1), (1, 1)), (1, 1), (1, 1))  # the size, with a 4x4 kernel
 _DOUBLE = _Geometry((1, 1), ((2, 2), (2, 2)), (2, 2), (1, 1))  # its transpose
 
@@ -204,6 +205,37 @@ def _halve_kernel(x, dy):
   return _transpose(_transpose(dy.reshape(-1, dy.shape[-1])) @ _patches(x)).reshape(4, 4, x.shape[-1], -1)
 
 
+def _spread(x, kernel, pads):
+  """A plain convolution to few channels: every pixel times the whole kernel, then what falls on one place is added up."""
+  kh, kw, c, o = kernel.shape
+  x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  h, w = x.shape[1] - kh + 1, x.shape[2] - kw + 1
+  z = x.reshape(-1, c) @ kernel.transpose(2, 0, 1, 3).reshape(c, -1)
+  z = lax.optimization_barrier(z.reshape(*x.shape[:3], kh, kw, o))
+  rows = sum(z[:, i : i + h, :, i] for i in range(kh))
+  return sum(rows[:, :, j : j + w, j] for j in range(kw))
+
+
+def _plain(geometry):
+  """Whether neither strides nor spacings nor cropping are in it."""
+  ones = (1, 1)
+  return geometry == _Geometry(ones, geometry.pads, ones, ones) and min(sum(geometry.pads, ())) >= 0
+
+
+def _cpu_conv(x, kernel, geometry):
+  products = _as_products(geometry, x.shape[1:3], kernel.shape[:2])
+  if products:
+    return products[0](x, kernel)
+  *size, c, o = kernel.shape
+  if _plain(geometry) and o <= _NARROW < c:
+    return _spread(x, kernel, geometry.pads)
+  if c < _NARROW and math.prod(size) > 1:
+    more = (0, _NARROW - c)
+    x = lax.optimization_barrier(jnp.pad(x, ((0, 0), (0, 0), (0, 0), more)))
+    kernel = jnp.pad(kernel, ((0, 0), (0, 0), more, (0, 0)))
+  return _lax_conv(x, kernel, geometry)
+
+
 def _as_products(geometry, size, kernel_size):
   """The CPU's forms of `_conv` and `_kernel_gradient` where they are matrix products, else None."""
   if geometry == _HALVE and kernel_size == (4, 4) and size[0] % 2 == size[1] % 2 == 0:
@@ -215,9 +247,8 @@ def _as_products(geometry, size, kernel_size):
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _conv(x, kernel, geometry):
-  default = functools.partial(_lax_conv, geometry=geometry)
-  products = _as_products(geometry, x.shape[1:3], kernel.shape[:2])
-  return lax.platform_dependent(x, kernel, cpu=products[0] if products else default, default=default)
+  cpu, default = (functools.partial(form, geometry=geometry) for form in (_cpu_conv, _lax_conv))
+  return lax.platform_dependent(x, kernel, cpu=cpu, default=default)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))

@@ -76,6 +76,16 @@ def test_conv_and_two_derivatives_are_those_of_lax(size, kernel_size, strides, p
     assert_same(derivatives(functools.partial(conv, **geometry))(x, kernel), expected, 1e-12)
 
 
+@pytest.mark.parametrize("padding", ["VALID", "SAME", ((2, 0), (1, 3)), ((-1, 0), (1, -2))])
+@pytest.mark.parametrize("channels", [(6, 3), (3, 6), (6, 1), (1, 6)])
+def test_conv_from_or_to_few_channels(channels, padding):
+  """Forms of their own on the CPU, which the gradients use the other way round."""
+  with jax.enable_x64(True):
+    x, kernel = normal(0, (2, 6, 7, channels[0])), normal(1, (3, 4, *channels))
+    expected = derivatives(functools.partial(lax_conv, padding=padding))(x, kernel)
+    assert_same(derivatives(functools.partial(conv, padding=padding))(x, kernel), expected, 1e-12)
+
+
 @pytest.mark.parametrize("strides,kernel_size", [(ONE, (3, 3)), (TWO, (3, 3)), (TWO, (4, 4))])
 def test_conv_in_float32(strides, kernel_size):
   x, kernel = 0.1 * normal(0, (4, 16, 16, 8)), 0.1 * normal(1, (*kernel_size, 8, 16))
