@@ -73,7 +73,8 @@ def run(config: ConfigDict, workdir: Path, name: str) -> TrainState:
     if writes():
       _describe(experiment, config, workdir, name, fresh, state)
     if state is None:
-      haste = {"xla_backend_optimization_level": 0}  # it runs once, and to make it fast takes ten times as long
+      # It runs once, and to make it fast takes a CPU's compiler ten times as long.
+      haste = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
       state = jax.jit(lambda key: train.init(game, key), out_shardings=lies, compiler_options=haste)(key)
     if int(state.step) < config.train.rounds:
       if writes():
