@@ -139,11 +139,15 @@ def _play(
   saved = step
   began = time.perf_counter()
   chunks = ahead(_chunks(experiment, config, step, mesh))
-  upcoming = next(chunks)
   bar = tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True, disable=not writes())
   with _interruptible() as asked, bar:
-    while upcoming is not None and not shard.any_process(bool(asked)):
-      (count, fed), waited = upcoming
+    while step < rounds and not shard.any_process(bool(asked)):  # a stop does not wait for what is still being read
+      try:
+        (count, fed), waited = next(chunks)
+      except ValueError:  # a file that cannot be read
+        if saved < step:
+          checkpoint.save(checkpoints, state)
+        raise
       if count not in compiled:
         compiled[count] = _compile(experiment, count, lies)
       state, metrics = compiled[count](state, fed)
@@ -171,12 +175,6 @@ def _play(
           path = workdir / "samples" / f"{'_'.join(filter(None, [f'{step:07d}', picture.name]))}.png"
           report.save_samples(path, np.asarray(draw(shown)), experiment.dataset.test["x"], picture.columns)
         report.save_plot(workdir / "metrics.png", report.read_metrics(workdir / "metrics.jsonl"))
-      try:
-        upcoming = next(chunks, None)
-      except ValueError:  # a file that cannot be read
-        if saved < step:
-          checkpoint.save(checkpoints, state)
-        raise
   if step < rounds:
     if saved < step:
       checkpoint.save(checkpoints, state)

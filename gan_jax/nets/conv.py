@@ -210,7 +210,7 @@ def _spread(x, kernel, pads):
   kh, kw, c, o = kernel.shape
   x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   h, w = x.shape[1] - kh + 1, x.shape[2] - kw + 1
-  sums = jnp.promote_types(x.dtype, jnp.float32)  # of bfloat16 in float32
+  sums = x.dtype if jnp.finfo(x.dtype).bits > 16 else jnp.float32
   z = jnp.matmul(x.reshape(-1, c), kernel.transpose(2, 0, 1, 3).reshape(c, -1), preferred_element_type=sums)
   z = lax.optimization_barrier(z.reshape(*x.shape[:3], kh, kw, o))
   rows = sum(z[:, i : i + h, :, i] for i in range(kh))
