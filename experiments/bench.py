@@ -293,10 +293,18 @@ def digits(resolution: int, width: int) -> ConfigDict:
   return config
 
 
+def penalised() -> ConfigDict:
+  """WGAN-GP on eight Gaussians, batch 256, 5 critic moves, at the paper's rates: at larger ones rounding grows too fast."""
+  config = wgan_gp.get_config()
+  for player in config.optimizer:
+    config.optimizer[player].learning_rate = 1e-4
+  return config
+
+
 def penalised_digits() -> ConfigDict:
   """WGAN-GP with DCGAN's networks, the critic's without batch norm, batch 64, 5 critic moves. Gulrajani et al. 2017."""
-  config, penalised = digits(32, 32), wgan_gp.get_config()
-  config.game, config.optimizer = penalised.game, penalised.optimizer
+  config, dense = digits(32, 32), penalised()
+  config.game, config.optimizer = dense.game, dense.optimizer
   config.game.latent_dim = 100
   config.nets = {
     "generator": config.nets.generator,
@@ -334,7 +342,7 @@ def noise(resolution: int = 64, channels: int = 3) -> Dataset:
 CASES = {
   "ring8_64": Case(functools.partial(ring8, 64), chunk=100),
   "ring8_512": Case(functools.partial(ring8, 512), chunk=100),
-  "wgan_gp": Case(wgan_gp.get_config),
+  "wgan_gp": Case(penalised),
   "dcgan32": Case(functools.partial(digits, 32, 32)),
   "dcgan64": Case(functools.partial(digits, 64, 32), chunk=10),
   "dcgan64_wide": Case(functools.partial(digits, 64, 64), chunk=4),
