@@ -107,8 +107,10 @@ class InstanceNorm(nn.Module):
     y = x.astype(jnp.float32)
     # In two passes: the maps of a flat image differ by little from a large mean, and in one pass that is lost.
     y = y - y.mean((1, 2), keepdims=True)
-    y = y * jax.lax.rsqrt(jnp.square(y).mean((1, 2), keepdims=True) + self.epsilon)
-    return y.astype(x.dtype)
+    # Without keepdims: of [B, 1, 1, C] XLA makes another program in a gradient than outside one, and a translation that two
+    # moves of CycleGAN have in common is then made twice.
+    scale = jax.lax.rsqrt(jnp.square(y).mean((1, 2)) + self.epsilon)
+    return (y * scale[:, None, None]).astype(x.dtype)
 
 
 class FourierFeatures(nn.Module):

@@ -108,6 +108,16 @@ def test_nothing_in_a_scanned_round_is_slow(name):
   assert " while(" in text and not slow(text)
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="other backends name their products otherwise")
+@pytest.mark.parametrize("name, layer", [("resnet", "ResnetGenerator)/FractionalConv_0"), ("unet", "UnetGenerator)/Conv_2")])
+def test_cyclegans_moves_share_their_translations(name, layer):
+  """Of G and F there are three in a round: of their own domain, of the other's fakes, and of the other domain."""
+  experiment = experiment_of(f"cyclegan, {name}")
+  text = compiled(experiment.game, experiment.draw).as_text()
+  products = [line for line in text.splitlines() if " dot(" in line or " convolution(" in line]
+  assert len([line for line in products if f'/jvp({layer}/' in line and "transpose(" not in line]) == 6
+
+
 class FlaxDiscriminator(nn.Module):
   """With flax's own convolutions."""
 
