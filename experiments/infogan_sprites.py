@@ -20,18 +20,19 @@ def get_config() -> ConfigDict:
   config.game.categorical = ()
   config.game.continuous = 2
   config.game.latent_dim = 2
-  config.game.continuous_weight = 0.1
-  for player in ("generator", "discriminator"):
-    config.optimizer[player] = base.adam(4e-4)
+  config.game.recognition_owner = "discriminator"
+  config.game.instance_noise = 0.5
+  config.optimizer.generator = base.adam(5e-4)
   config.data = {
     "name": "sprites",
     "batch_size": 64,
     "resolution": 32,
     "kinds": ("square",),
-    "x": (-0.75, 0.75),
-    "y": (-0.75, 0.75),
-    "scale": (0.6, 0.6),
+    "x": (-0.3, 0.3),
+    "y": (-0.2, 0.2),
+    "scale": (2.0, 2.0),
     "angle": (0.0, 0.0),
   }
-  config.train.rounds = 6_000
+  config.train.rounds = 2_000
+  config.eval.every = 500
   return config

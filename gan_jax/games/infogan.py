@@ -17,11 +17,9 @@ import jax.numpy as jnp
 
 from gan_jax.game import Aux, Game, Move, Net, Optimizers, Player, optimizer_of
 from gan_jax.games import statistics
+from gan_jax.games.two_player import Number, Prior, Scheduled, noisy
 from gan_jax.losses import information
 from gan_jax.losses.adversarial import AdversarialLoss
-
-Number = float | jax.Array
-Prior = Callable[[jax.Array, tuple[int, ...]], jax.Array]
 
 
 class Codes(NamedTuple):
@@ -88,6 +86,7 @@ def make(
   continuous_weight: Number = 0.1,
   recognition_owner: str = "discriminator",
   discriminator_steps: int = 1,
+  instance_noise: Scheduled | None = None,
   prior: Prior = jax.random.normal,
 ) -> Game:
   """The game of a generator against a trunk with two heads.
@@ -112,6 +111,9 @@ def make(
       minimises its side of V - lambda L_I. "generator", eq. 6 to the letter: the generator owns generator and recognition,
       the discriminator trunk and discriminator, and minimises V alone.
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
+    instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the trunk is shown, as in
+      `two_player.make`. A discriminator that tells real from generated data without error leaves Q features on which it has
+      learnt nothing about real data.
     prior: `(key, shape) -> z`, of the noise.
 
   Returns:
@@ -134,7 +136,7 @@ def make(
   nets = {"generator": generator, "trunk": trunk, "discriminator": discriminator, "recognition": recognition}
   owns = {"discriminator": ("trunk", "discriminator"), "generator": ("generator",)}
   owns[recognition_owner] += ("recognition",)
-  frame = _Frame(nets, codes, latent_dim, prior, (categorical_weight, continuous_weight))
+  frame = _Frame(nets, codes, latent_dim, prior, (categorical_weight, continuous_weight), instance_noise)
   losses = {"discriminator": _discriminator_loss, "generator": _generator_loss}
   return Game(
     nets=nets,
@@ -154,6 +156,7 @@ class _Frame(NamedTuple):
   latent_dim: int
   prior: Prior
   weights: tuple[Number, Number]
+  instance_noise: Scheduled | None
 
   def latent(self, key, codes):
     """Latents with these codes [n, Codes.size], and noise before them."""
@@ -169,13 +172,14 @@ class _Frame(NamedTuple):
 
   def play(self, params, state, batch, key):
     """Scores of real and generated data, the bound of each code, and the statistics that this moved."""
-    noise_key, codes_key, *keys = jax.random.split(key, 8)
+    noise_key, codes_key, *keys, shown_key = jax.random.split(key, 9)
     use = lambda net, x, key: self.nets[net].apply(params[net], state.stats[net], x, key=key)
     c = self.codes.draw(codes_key, len(batch["x"]))
     fake, generator_stats = use("generator", self.latent(noise_key, self.codes.encode(*c)), keys[0])
     chex.assert_equal_shape([fake, batch["x"]])
-    real_features, real_trunk = use("trunk", batch["x"], keys[1])
-    fake_features, fake_trunk = use("trunk", fake, keys[2])
+    shown = noisy((batch["x"], fake), self.instance_noise, state.step, shown_key)
+    real_features, real_trunk = use("trunk", shown[0], keys[1])
+    fake_features, fake_trunk = use("trunk", shown[1], keys[2])
     real, real_head = use("discriminator", real_features, keys[3])
     fake, fake_head = use("discriminator", fake_features, keys[4])
     outputs, recognition_stats = use("recognition", fake_features, keys[5])

@@ -106,11 +106,6 @@ class _Frame(NamedTuple):
     z = self.prior(z_key, (n, self.latent_dim))
     return self.generator.apply(params["generator"], stats["generator"], z, key=net_key, train=train)
 
-  def noisy(self, x, key, step):
-    if self.instance_noise is None:
-      return x
-    return x + at(self.instance_noise, step) * jax.random.normal(key, x.shape, x.dtype)
-
   def score(self, params, stats, x, key, step):
     told = (jnp.asarray(at(self.instance_noise, step), x.dtype),) if self.noise_aware else ()
     return self.scorer.apply(params[self.role], stats, x, *told, key=key)
@@ -120,7 +115,7 @@ class _Frame(NamedTuple):
     generate_key, real_key, fake_key, noise_key = keys
     fake, generator_stats = self.generate(params, state.stats, generate_key, len(batch["x"]), train=True)
     chex.assert_equal_shape([fake, batch["x"]])
-    shown = [self.noisy(x, key, state.step) for x, key in zip((batch["x"], fake), jax.random.split(noise_key))]
+    shown = noisy((batch["x"], fake), self.instance_noise, state.step, noise_key)
     before = state.stats[self.role]
     real_score, stats = self.score(params, before, shown[0], real_key, state.step)
     fake_score, fake_stats = self.score(params, before, shown[1], fake_key, state.step)
@@ -172,6 +167,14 @@ def _optimizers(tx: Optimizers, role: str, extra_gradient: bool) -> dict[str, op
   """Each player's optimiser."""
   both = {player: optimizer_of(tx, player) for player in (role, "generator")}
   return {player: optim.extra_gradient(each) for player, each in both.items()} if extra_gradient else both
+
+
+def noisy(shown: tuple[jax.Array, ...], deviation: Scheduled | None, step: jax.Array, key: jax.Array) -> list[jax.Array]:
+  """Each array with Gaussian noise of its own, of this standard deviation in this round; as it is where that is None."""
+  if deviation is None:
+    return list(shown)
+  keys = jax.random.split(key, len(shown))
+  return [x + at(deviation, step) * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(shown, keys)]
 
 
 def at(value: Scheduled, step: jax.Array) -> Number:

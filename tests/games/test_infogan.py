@@ -243,6 +243,31 @@ def test_statistics_move_with_their_owner(owner):
   assert moved(before.stats, after.stats) == set(game.players["generator"].owns)
 
 
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_instance_noise_is_on_all_that_the_trunk_is_shown(player):
+  """Standard deviation 0.3 in the first round and 0 from the second on; independent on real and generated data."""
+  seen = []
+
+  def show(p, x):
+    jax.debug.callback(lambda x: seen.append(np.asarray(x)), x, ordered=True)
+    return jnp.tile(x[:, :1], 3)
+
+  def play(step, **settings):
+    game = linear_game(trunk=fixed(show), **settings)
+    train.play(game, (player,), train.init(game, KEY).replace(step=step), normal_batch(KEY, 4_000), KEY)
+    jax.effects_barrier()
+    shown = seen[:]
+    seen.clear()
+    return shown
+
+  clean, falling = play(0), optax.piecewise_constant_schedule(0.3, {1: 0.0})
+  real, fake = (n - c for n, c in zip(play(0, instance_noise=falling), clean, strict=True))
+  for noise in (real, fake):
+    np.testing.assert_allclose([noise.mean(), noise.std()], [0.0, 0.3], atol=0.02)
+  assert abs(np.corrcoef(real.ravel(), fake.ravel())[0, 1]) < 0.05
+  np.testing.assert_array_equal(play(1, instance_noise=falling), clean)
+
+
 def test_every_use_of_a_net_and_every_move_draws_its_own_numbers():
   """Two moves of the discriminator and one of the generator: other noise, codes and keys each time."""
   latents, keys = [], []
