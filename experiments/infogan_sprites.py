@@ -2,12 +2,13 @@
 
     python -m experiments.run --config=experiments/infogan_sprites.py
 
-A square that is anywhere in the picture, and two codes for its place, with no noise beside them. To turn the codes costs
-neither player anything but in the corners, where a square that is half outside shows whether the codes' square lies as the
-places' does: hence wide ranges, a small lambda and equal rates. With a lambda of 0.5 the codes fold instead.
+A large square that moves a little, and two codes for its place, with no noise beside them. To turn the codes' square costs
+neither player anything but in the corners, which then miss the places'. The generator sees that if its map from codes to places
+is smooth, which it is where the squares overlap: small ones far apart leave it torn. The noise keeps the discriminator from
+winning, which would leave Q features that know nothing about real images.
 
-Two seeds were run, 6 minutes each on one CPU core. On seed 0 each code tells 0.6 nats or more of its own coordinate after 5,000
-rounds and 0.06 to 0.25 of the other; on seed 1 the codes tell nothing of drawn shapes. See docs/codes_and_translations.md.
+2,000 rounds take two minutes on one CPU core. On four of five seeds each code tells 1.4 nats or more of its own coordinate and
+0.04 or less of the other. See docs/codes_and_translations.md.
 """
 
 from ml_collections import ConfigDict
