@@ -21,7 +21,6 @@ def get_config() -> ConfigDict:
   config.game.categorical = ()
   config.game.continuous = 2
   config.game.latent_dim = 2
-  config.game.recognition_owner = "discriminator"
   config.game.instance_noise = 0.5
   config.optimizer.generator = base.adam(5e-4)
   config.data = {

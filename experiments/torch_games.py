@@ -2,7 +2,7 @@
 
 They are written as PyTorch is at its fastest: fused optimisers, no gradient that nobody asks for, no waiting for a
 device, and CycleGAN's first translations made once for both players, where ours makes them in each move and XLA shares
-what it can. They are spared what our rounds have beside: the moving average of the generator, and all metrics but the
+them. They are spared what our rounds have beside: the moving average of the generator, and all metrics but the
 losses. What runs on a GPU has not been tried on one.
 """
 
@@ -316,7 +316,7 @@ def _two_player_keys(player: str, key: jax.Array) -> dict[str, jax.Array]:
 
 def _infogan_keys(player: str, key: jax.Array) -> dict[str, jax.Array]:
   """As games/infogan.py, with one categorical code."""
-  noise_key, codes_key, *_ = jax.random.split(key, 8)
+  noise_key, codes_key, *_ = jax.random.split(key, 9)
   return dict(zip(("z", "category", "continuous"), (noise_key, *jax.random.split(codes_key))))
 
 

@@ -16,10 +16,10 @@ import jax.numpy as jnp
 from gan_jax import pool
 from gan_jax.game import Aux, Game, Move, Net, Optimizers, Player, optimizer_of
 from gan_jax.games import statistics
+from gan_jax.games.two_player import Number
 from gan_jax.losses.adversarial import AdversarialLoss
 from gan_jax.losses.reconstruction import l1
 
-Number = float | jax.Array
 GENERATORS = ("x_to_y", "y_to_x")
 DISCRIMINATORS = ("discriminator_x", "discriminator_y")
 

@@ -111,9 +111,9 @@ def make(
       minimises its side of V - lambda L_I. "generator", eq. 6 to the letter: the generator owns generator and recognition,
       the discriminator trunk and discriminator, and minimises V alone.
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
-    instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the trunk is shown, as in
-      `two_player.make`. A discriminator that tells real from generated data without error leaves Q features on which it has
-      learnt nothing about real data.
+    instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the trunk is shown in training,
+      real and generated, in both players' moves; a number, a schedule of the round, or None for no noise. Q learns from
+      generated data alone: where D tells the two kinds apart, what Q has learnt need not hold for real data.
     prior: `(key, shape) -> z`, of the noise.
 
   Returns:

@@ -170,7 +170,7 @@ def _optimizers(tx: Optimizers, role: str, extra_gradient: bool) -> dict[str, op
 
 
 def noisy(shown: tuple[jax.Array, ...], deviation: Scheduled | None, step: jax.Array, key: jax.Array) -> list[jax.Array]:
-  """Each array with Gaussian noise of its own, of this standard deviation in this round; as it is where that is None."""
+  """Adds N(0, deviation^2) to every entry of each array [B, ...]; None adds nothing. Sønderby et al. 2017."""
   if deviation is None:
     return list(shown)
   keys = jax.random.split(key, len(shown))

@@ -5,7 +5,8 @@ others into that form: the gradients that jax derives fall to a naive loop there
 (jax-ml/jax issue 12868). So the gradients here are written down, in that form, and as functions of the same kind, so
 that gradients of gradients (gradient penalties) keep it too. The 4x4 kernel of stride 2, which most GANs are made of,
 becomes a matrix product on the CPU, in both directions, without the zeros that a transposed convolution is usually fed
-with, and so does a convolution to a few channels, such as a translator's last. Accelerators get the convolutions that their own compilers know.
+with, and so does a convolution to a few channels, such as a translator's last. Accelerators get the convolutions that
+their own compilers know.
 
 Derivatives are reverse-mode and of any order; `jax.jvp` is refused, as by every `jax.custom_vjp`.
 """
