@@ -2,11 +2,11 @@
 
     python -m experiments.run --config=experiments/cyclegan.py
 
-cyclegan.py:unet has pix2pix's generators in place of residual ones. cyclegan.py:folder is for images of one's own, in folders
-trainA and trainB, as the paper augments them: --config.data.name=folder:DIR.
+cyclegan.py:unet has pix2pix's generators in place of residual ones. cyclegan.py:folder is for images of one's own, in
+folders trainA and trainB, as the paper augments them: --config.data.name=folder:DIR.
 
-2,500 rounds take 10 to 15 minutes on one CPU core. On seeds 0, 1 and 2 94, 93 and 94% of labels survive X to Y, 86, 87 and 78%
-Y to X; the cycle's L1 error is 0.035 from X and 0.19 from Y. docs/codes_and_translations.md has the pictures.
+2,500 rounds take 10 to 15 minutes on one CPU core. On seeds 0, 1 and 2 94, 93 and 94% of labels survive X to Y, 86, 87
+and 78% Y to X; the cycle's L1 error is 0.035 from X and 0.19 from Y. docs/codes_and_translations.md has the pictures.
 """
 
 from ml_collections import ConfigDict

@@ -3,12 +3,13 @@
     python -m experiments.run --config=experiments/grid25.py
     python -m experiments.sweep --config=experiments/grid25.py --seeds=8
 
-A discriminator that sharpens too early loses modes, and one too blunt loses quality. So all that it is shown carries noise
-that falls from 1 to about the width of a mode, its penalties fall with the noise's variance, and its Fourier features appear as the noise that
-hides them goes. Relativistic pairing with R1 and R2, Huang et al. 2024.
+A discriminator that sharpens too early loses modes, and one too blunt loses quality. So all that it is shown carries
+noise that falls from 1 to about the width of a mode, its penalties fall with the noise's variance, and its Fourier
+features appear as the noise that hides them goes. Relativistic pairing with R1 and R2, Huang et al. 2024.
 
-Two CPU cores, 8 seeds, 7.6 minutes: 25 of 25 modes on every seed, high quality 0.955 (0.947 to 0.962; the data has 0.989), KL
-of the mode histogram 0.008 (0.007 to 0.024). The averaged generator's modes have 0.83 of the data's spread, the raw one's 0.95.
+Two CPU cores, 8 seeds, 7.6 minutes: 25 of 25 modes on every seed, high quality 0.955 (0.947 to 0.962; the data has
+0.989), KL of the mode histogram 0.008 (0.007 to 0.024). The averaged generator's modes have 0.83 of the data's spread,
+the raw one's 0.95.
 """
 
 from ml_collections import ConfigDict

@@ -11,9 +11,10 @@ from gan_jax import train
 def over_members(experiment: Experiment) -> Callable[[Callable], Callable]:
   """The fastest of the ways below for a game on this machine.
 
-  An accelerator takes all members at once. On a CPU eight at a time stay in its cache: of 32 rings (dense 3x128, batch 64, two
-  cores) they played 1.24 and 1.47 times the rounds of a single run, all at once 0.84 and 0.97. Convolutions there go one by
-  one, for with weights of each member's own they would become grouped ones, which a CPU computes far slower.
+  An accelerator takes all members at once. On a CPU eight at a time stay in its cache: of 32 rings (dense 3x128, batch
+  64, two cores) they played 1.24 and 1.47 times the rounds of a single run, all at once 0.84 and 0.97. Convolutions
+  there go one by one, for with weights of each member's own they would become grouped ones, which a CPU computes far
+  slower.
   """
   if jax.default_backend() != "cpu":
     return at_once

@@ -2,9 +2,9 @@
 
     python -m experiments.run --config=experiments/wgan.py
 
-Clip and rates are the paper's, for images and far more rounds: after these 5,000, half a minute on one CPU core, seed 0 reaches
-6 of 8 modes, and 0.4% of its points are of high quality. With --config.game.clip=0.1, rates of 5e-4 and 10,000 rounds seed 0
-reaches 8 modes and 63%.
+Clip and rates are the paper's, for images and far more rounds: after these 5,000, half a minute on one CPU core, seed 0
+reaches 6 of 8 modes, and 0.4% of its points are of high quality. With --config.game.clip=0.1, rates of 5e-4 and 10,000
+rounds seed 0 reaches 8 modes and 63%.
 """
 
 from ml_collections import ConfigDict
