@@ -301,7 +301,7 @@ def _mlp_discriminator(
   frequencies: tuple[float, float] = (0.5, 20.0),
 ) -> Net:
   low, high = frequencies
-  check_number("frequencies[0]", low, lambda value: 0.0 < value, "above 0")
+  check_number("frequencies[0]", low, lambda value: value > 0.0, "above 0")
   check_number("frequencies[1]", high, lambda value: low <= value, f"at least {low}")
   at_least_one("hidden", *hidden)
   at_least_one("powers", powers)
@@ -410,9 +410,17 @@ def _divergence(word: str, field: str) -> FDivergence:
 
 
 READ_FIRST = (
-  "dtype", "seed", "game.name", "nets", "optimizer", "data.name", "data.batch_size", "train.ema_decay", "eval.metrics",
+  "dtype",
+  "seed",
+  "game.name",
+  "nets",
+  "optimizer",
+  "data.name",
+  "data.batch_size",
+  "train.ema_decay",
+  "eval.metrics",
   "eval.pictures",
-)  # fmt: skip
+)
 GAMES = {
   "gan": gan.make,
   "fgan": fgan.make,

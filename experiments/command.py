@@ -61,7 +61,9 @@ def load_config(given: str) -> ConfigDict:
   if spec is None:
     raise ValueError(f"{path} is not a Python file")
   if not _has_get_config(path):
-    raise ValueError(f"{path} is no experiment: it has no get_config. Experiments are files such as experiments/fgan_kl.py")
+    raise ValueError(
+      f"{path} is no experiment: it has no get_config. Experiments are files such as experiments/fgan_kl.py"
+    )
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   if colon and not inspect.signature(module.get_config).parameters:
@@ -160,4 +162,6 @@ def _check_config_flags(arguments: list[str]) -> None:
       try:
         kind(value)
       except ValueError:
-        raise ValueError(f"{field} is given as {value!r}; it takes {kind.__name__}s such as {settings[field]}") from None
+        raise ValueError(
+          f"{field} is given as {value!r}; it takes {kind.__name__}s such as {settings[field]}"
+        ) from None

@@ -1,6 +1,6 @@
 """An f-GAN of any divergence on handwritten digits, with dense networks. Nowozin et al. 2016, section 4.2.
 
-    python -m experiments.run --config=experiments/fgan.py:pearson
+python -m experiments.run --config=experiments/fgan.py:pearson
 """
 
 from ml_collections import ConfigDict

@@ -27,7 +27,9 @@ def get_config(variant: str = "kl") -> ConfigDict:
     "discriminator_steps": 3,
   }
   config.nets.generator = {"name": "affine"}
-  seeking = variant in SEEKING  # for them larger batches, slower steps, and a V of x and x^2, as Gaussians' log ratios are
+  seeking = (
+    variant in SEEKING
+  )  # for them larger batches, slower steps, and a V of x and x^2, as Gaussians' log ratios are
   config.nets.discriminator = {"name": "mlp_discriminator", "hidden": (64, 64), "activation": "tanh"}
   config.nets.discriminator.powers = 2 if seeking else 1
   config.train.rounds = 2_500

@@ -16,8 +16,8 @@ from gan_jax.game import Game, TrainState
 from gan_jax.games.infogan import Codes
 from gan_jax.losses.divergences import FDivergence, integrate, integrate_bound
 from gan_jax.metrics import features
-from gan_jax.metrics import translation as translated
 from gan_jax.metrics import modes as mixture_modes
+from gan_jax.metrics import translation as translated
 
 Measure = Callable[[TrainState], dict[str, jax.Array]]
 
@@ -104,7 +104,9 @@ def codes(codes_of: Callable[[ConfigDict], Codes | None], config: ConfigDict, ga
   if read is None:
     raise ValueError(f"eval.metrics lists 'codes', which the game {config.game.name} does not have")
   if not {"label", "factors"} & set(test):
-    raise ValueError(f"eval.metrics lists 'codes', but {dataset.name} has neither labels nor factors to compare them with")
+    raise ValueError(
+      f"eval.metrics lists 'codes', but {dataset.name} has neither labels nor factors to compare them with"
+    )
   from gan_jax.metrics import codes as latent_codes  # here, so that other experiments do not wait for scikit-learn
 
   def compare(categories, continuous):

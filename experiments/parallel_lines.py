@@ -18,7 +18,12 @@ def get_config(variant: str = "wgan_gp") -> ConfigDict:
     config.game = {"name": "wgan_gp", "penalty_weight": 10.0, "critic_steps": 5}
     scorer = "critic"
   elif variant == "jensen_shannon":
-    config.game = {"name": "fgan", "divergence": "jensen_shannon", "generator_step": "minimax", "discriminator_steps": 5}
+    config.game = {
+      "name": "fgan",
+      "divergence": "jensen_shannon",
+      "generator_step": "minimax",
+      "discriminator_steps": 5,
+    }
     scorer = "discriminator"
   else:
     raise ValueError(f"parallel_lines.py has no variant {variant!r}. Accepted: wgan_gp, jensen_shannon.")

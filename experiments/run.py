@@ -30,7 +30,9 @@ from gan_jax.data.stream import ahead
 from gan_jax.game import Batch, TrainState
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="an experiment, experiments/NAME.py[:VARIANT]")
-WORKDIR = flags.DEFINE_string("workdir", None, "where it is kept; if not given runs/NAME[_VARIANT], of a sweep runs/sweep_...")
+WORKDIR = flags.DEFINE_string(
+  "workdir", None, "where it is kept; if not given runs/NAME[_VARIANT], of a sweep runs/sweep_..."
+)
 # The settings, and sections of settings, that a run may change when it goes on: not the game's course.
 LENGTH = {"train.rounds", "train.chunk", "log", "eval", "checkpoint", "mesh", "distributed", "compilation_cache"}
 
@@ -105,7 +107,9 @@ def writes() -> bool:
 
 def _mesh(config: ConfigDict) -> jax.sharding.Mesh:
   if config.mesh.member != 1:
-    raise ValueError(f"mesh.member is {config.mesh.member}; it splits the members of experiments.sweep, and a run is one")
+    raise ValueError(
+      f"mesh.member is {config.mesh.member}; it splits the members of experiments.sweep, and a run is one"
+    )
   if config.mesh.fsdp and config.mesh.data == 1:
     raise ValueError("mesh.fsdp splits the state over mesh.data devices, which is 1")
   mesh = shard.mesh(config.mesh.data)
@@ -183,7 +187,9 @@ def _play(
   return state
 
 
-def _chunks(experiment: Experiment, config: ConfigDict, step: int, mesh: jax.sharding.Mesh) -> Iterator[tuple[int, Any]]:
+def _chunks(
+  experiment: Experiment, config: ConfigDict, step: int, mesh: jax.sharding.Mesh
+) -> Iterator[tuple[int, Any]]:
   """Of each chunk after round `step`, how many rounds it has, and what `_compile` feeds to them."""
   draws = experiment.game.draws
   if experiment.draw is not None:
@@ -293,7 +299,9 @@ def _check_workdir(workdir: Path, config: ConfigDict) -> None:
   differ = [k for k in sorted(old | new) if old.get(k) != new.get(k) and not {k, k.partition(".")[0]} & LENGTH]
   if differ:
     shown = "; ".join(f"{k} is {old.get(k)!r} there and {new.get(k)!r} here" for k in differ)
-    raise ValueError(f"{workdir} holds a run with another config: {shown}. Choose another --workdir, or remove that one")
+    raise ValueError(
+      f"{workdir} holds a run with another config: {shown}. Choose another --workdir, or remove that one"
+    )
   if played > config.train.rounds:
     raise ValueError(
       f"train.rounds is {config.train.rounds:,}, but the run in {workdir} has played {played:,} rounds already; "
@@ -317,7 +325,9 @@ def _describe(experiment, config, workdir, name, fresh, restored) -> None:
   print(f"  {'devices':<14} {used} x {devices[0].device_kind}{idle}, {config.dtype}")
   for player, optimizer in config.optimizer.items():
     if optimizer.get("schedule", {}).get("rounds", config.train.rounds) != config.train.rounds:
-      print(f"  {'note':<14} the rate of {player} is scheduled over {optimizer.schedule.rounds:,} rounds, not train.rounds")
+      print(
+        f"  {'note':<14} the rate of {player} is scheduled over {optimizer.schedule.rounds:,} rounds, not train.rounds"
+      )
   step, rounds = None if restored is None else int(restored.step), config.train.rounds
   plan = "a new run" if step is None else f"continuing after round {step:,}"
   plan = f"finished, all {rounds:,} rounds have been played" if step == rounds else f"{plan}, up to round {rounds:,}"

@@ -61,7 +61,9 @@ def sweep(config: ConfigDict, grid: dict[str, list[float]], seeds: int, workdir:
   experiments = [build(with_values(config, setting)) for setting in settings[:1]]
   dataset = experiments[0].dataset
   if dataset.draw is None:
-    raise ValueError(f"{dataset.name} is streamed, but a sweep's members share data on the device; give more data.memory")
+    raise ValueError(
+      f"{dataset.name} is streamed, but a sweep's members share data on the device; give more data.memory"
+    )
   for setting in settings[1:]:
     build(with_values(config, setting), dataset)
   members = [setting | {"seed": config.seed + seed} for setting in settings for seed in range(seeds)]
@@ -69,7 +71,9 @@ def sweep(config: ConfigDict, grid: dict[str, list[float]], seeds: int, workdir:
   keys = jnp.stack([jax.random.key(member["seed"]) for member in members])
   way = over_members(experiments[0])
   if writes():
-    print(f"{len(settings)} settings x {seeds} seeds, {config.train.rounds:,} rounds each, by {way.__name__}", flush=True)
+    print(
+      f"{len(settings)} settings x {seeds} seeds, {config.train.rounds:,} rounds each, by {way.__name__}", flush=True
+    )
   state, history = play(config, dataset, keys, values, way, mesh)
   last = {k: v[:, -1] for k, v in history.items() if k != "step"} | evaluate(config, dataset, state, values, way, mesh)
   rows = [member | {k: float(v[i]) for k, v in last.items()} for i, member in enumerate(members)]
@@ -132,7 +136,9 @@ def evaluate(config, dataset, state, values, way, mesh) -> dict[str, np.ndarray]
 
 def _mesh(config: ConfigDict, members: int) -> jax.sharding.Mesh:
   if config.mesh.data != 1 or config.mesh.fsdp:
-    raise ValueError(f"mesh.data is {config.mesh.data}, fsdp {config.mesh.fsdp}; a sweep splits members, with mesh.member")
+    raise ValueError(
+      f"mesh.data is {config.mesh.data}, fsdp {config.mesh.fsdp}; a sweep splits members, with mesh.member"
+    )
   if members % config.mesh.member:
     raise ValueError(f"{members} members do not split evenly over mesh.member = {config.mesh.member} devices")
   return shard.mesh(member=config.mesh.member)

@@ -57,7 +57,9 @@ def _targets(paths: list[Path], out: Path) -> list[Path]:
     if not path.is_file():
       raise ValueError(f"there is no file {path}")
     if target in targets:
-      raise ValueError(f"{targets[target]} and {path} would both become {target}; translate them into different folders")
+      raise ValueError(
+        f"{targets[target]} and {path} would both become {target}; translate them into different folders"
+      )
     if target.resolve() == path.resolve():
       raise ValueError(f"{target} would overwrite the image that it is made of; choose another --out")
     targets[target] = path

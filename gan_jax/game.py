@@ -12,7 +12,9 @@ import optax
 
 Batch = Mapping[str, jax.Array]  # "x": data in [-1, 1], [B, ...]; "label": int32 [B], and whatever else a game asks for
 
-Optimizers = optax.GradientTransformation | Mapping[str, optax.GradientTransformation]  # one for all players, or by name
+Optimizers = (
+  optax.GradientTransformation | Mapping[str, optax.GradientTransformation]
+)  # one for all players, or by name
 
 
 class Net(NamedTuple):

@@ -13,6 +13,7 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the first proce
   atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 import jax
+
 from gan_jax import cache
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")

@@ -7,8 +7,9 @@ The data is a point at 0, the generator a point at theta, the discriminator's sc
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gan_jax.losses import penalties
 from scipy.stats import norm
+
+from gan_jax.losses import penalties
 
 
 def losses(pair, penalty=lambda critic, real, fake: 0.0, noise=(0.0,)):

@@ -39,7 +39,11 @@ def games():
   for name, config in _games():
     for player in config.optimizer:
       with config.optimizer.unlocked():
-        config.optimizer[player] = {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9}  # whose trace is the gradient
+        config.optimizer[player] = {
+          "name": "sgd",
+          "learning_rate": 0.05,
+          "momentum": 0.9,
+        }  # whose trace is the gradient
     yield name, config
 
 
@@ -79,7 +83,9 @@ def compare(name, one, other, tolerance):
       off = np.abs(np.asarray(a, np.float64) - np.asarray(b, np.float64)).max()
       if not off <= tolerance * largest:
         print(f"WRONG: {name} {player}: a gradient differs by {off:.2e} of {largest:.2e}")
-  one, other = ({**{f: getattr(s, f) for f in ("params", "stats", "ema", "memory")}, "metrics": m} for s, m in (one, other))
+  one, other = (
+    {**{f: getattr(s, f) for f in ("params", "stats", "ema", "memory")}, "metrics": m} for s, m in (one, other)
+  )
   for (path, a), b in zip(jax.tree.leaves_with_path(one), jax.tree.leaves(other), strict=True):
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     scale = max(np.abs(a).max(initial=0.0), 1.0)

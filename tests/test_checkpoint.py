@@ -6,6 +6,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import pytest
+
 from gan_jax import checkpoint, train
 
 import toy

@@ -19,7 +19,10 @@ MAY_IMPORT = {
   "gan_jax/game.py": STANDARD | PURE | {"optax"},
   "gan_jax/nets": STANDARD | PURE | {"flax", "gan_jax.game", "gan_jax.nets"},
   "gan_jax/pool.py": STANDARD | PURE,
-  "gan_jax/games": STANDARD | PURE | {"optax", "gan_jax.losses", "gan_jax.pool", "gan_jax.optim", "gan_jax.game"} | {"gan_jax.games"},
+  "gan_jax/games": STANDARD
+  | PURE
+  | {"optax", "gan_jax.losses", "gan_jax.pool", "gan_jax.optim", "gan_jax.game"}
+  | {"gan_jax.games"},
   "gan_jax/optim.py": STANDARD | PURE | {"optax"},
   "gan_jax/shard.py": STANDARD | PURE | {"numpy", "gan_jax.game"},
   "gan_jax/train.py": STANDARD | PURE | {"optax", "gan_jax.game"},

@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gan_jax import pool
 from jax import lax
+
+from gan_jax import pool
 
 KEY = jax.random.key(4)
 TOTAL = 10_000

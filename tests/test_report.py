@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gan_jax import report
 from PIL import Image
+
+from gan_jax import report
 
 
 def opened(path):
@@ -159,7 +160,9 @@ def test_metrics_that_were_not_finite_are_told_and_left_out_of_the_plot(tmp_path
 def test_page_shows_pictures_metrics_and_config(tmp_path):
   rng = np.random.default_rng(0)
   for step in (100, 200):
-    report.save_samples(tmp_path / "samples" / f"{step:07d}.png", rng.uniform(-1, 1, (4, 8, 8, 1)), np.zeros((1, 8, 8, 1)))
+    report.save_samples(
+      tmp_path / "samples" / f"{step:07d}.png", rng.uniform(-1, 1, (4, 8, 8, 1)), np.zeros((1, 8, 8, 1))
+    )
   rows = [{"step": s, "a/loss": 0.25, "a/real": 1.0} for s in (100, 200)]
   report.append_metrics(tmp_path / "metrics.jsonl", rows)
   report.save_plot(tmp_path / "metrics.png", rows)

@@ -6,27 +6,32 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
-from gan_jax import report, shard
-from jax.sharding import PartitionSpec
 from PIL import Image
+
+from gan_jax import report
 
 ROOT = Path(__file__).parent.parent
 SMALL = {
   "dcgan": [
-    "--config=experiments/dcgan.py", "--config.data.name=digits", "--config.data.resolution=8",
-    "--config.nets.generator.width=8", "--config.nets.discriminator.width=8",
+    "--config=experiments/dcgan.py",
+    "--config.data.name=digits",
+    "--config.data.resolution=8",
+    "--config.nets.generator.width=8",
+    "--config.nets.discriminator.width=8",
   ],
   "cyclegan": [
-    "--config=experiments/cyclegan.py", "--config.data.resolution=8", "--config.game.pool_size=10", "--config.eval.metrics=()",
+    "--config=experiments/cyclegan.py",
+    "--config.data.resolution=8",
+    "--config.game.pool_size=10",
+    "--config.eval.metrics=()",
     *(f"--config.nets.{net}.width=4" for net in ("x_to_y", "y_to_x", "discriminator_x", "discriminator_y")),
     *(f"--config.nets.{net}.blocks=1" for net in ("x_to_y", "y_to_x")),
     *(f"--config.nets.discriminator_{domain}.layers=1" for domain in "xy"),
     *(f"--config.optimizer.{player}.learning_rate=0.0001" for player in ("generators", "discriminators")),
   ],
-}  # fmt: skip
+}
 EVERY = ["--config.train.chunk=10", "--config.log.every=5", "--config.eval.every=20", "--config.checkpoint.every=10"]
 
 
@@ -52,8 +57,12 @@ def environment(devices: int) -> dict[str, str]:
 def start(arguments: list[str], devices: int) -> subprocess.Popen:
   return subprocess.Popen(
     [sys.executable, "-m", "experiments.run", *arguments, "--config.data.batch_size=8", *EVERY],
-    cwd=ROOT, env=environment(devices), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-  )  # fmt: skip
+    cwd=ROOT,
+    env=environment(devices),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+  )
 
 
 def finish(*processes: subprocess.Popen) -> list[str]:

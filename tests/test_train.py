@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+
 from gan_jax import train
 from gan_jax.game import Aux, Move, Player
 from gan_jax.losses import adversarial
@@ -154,7 +155,10 @@ def test_repeated_moves_draw_their_own_batches_and_latents():
 
     return value
 
-  players = {"a": game.players["a"]._replace(loss=spy(loss_a, "a")), "b": game.players["b"]._replace(loss=spy(loss_b, "b"))}
+  players = {
+    "a": game.players["a"]._replace(loss=spy(loss_a, "a")),
+    "b": game.players["b"]._replace(loss=spy(loss_b, "b")),
+  }
   game = game._replace(players=players)
   state, _ = jax.jit(train.make_scan(game, 2, toy.normal_batch))(train.init(game, jax.random.key(0)))
   jax.block_until_ready(state)
@@ -281,7 +285,9 @@ def test_a_net_of_another_width_is_refused_by_name():
   game = toy.gan.make(
     generator=game.nets["generator"], discriminator=narrow, loss=adversarial.hinge(), tx=SGD, latent_dim=4
   )
-  with pytest.raises(ValueError, match=r"player 'discriminator' cannot take a batch of shapes \{'x': \(16, 2\)\}.*kernel"):
+  with pytest.raises(
+    ValueError, match=r"player 'discriminator' cannot take a batch of shapes \{'x': \(16, 2\)\}.*kernel"
+  ):
     train.init(game, jax.random.key(0), jax.eval_shape(toy.ring_batch, jax.random.key(0)))
 
 

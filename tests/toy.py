@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import optax
+
 from gan_jax.game import Aux, Game, Move, Net, Player
 from gan_jax.games import gan
 from gan_jax.losses import adversarial

@@ -23,9 +23,7 @@ from gan_jax.data.transforms import fit
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 _THREADS = 16
 _AT_ONCE = 4096  # `map` keeps a record of each item that it has been given, and there may be millions
-_UNREADABLE = (
-  OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError
-)  # fmt: skip
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 def load(

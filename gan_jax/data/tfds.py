@@ -12,9 +12,7 @@ from gan_jax.data.stream import batches
 from gan_jax.data.transforms import fit
 
 
-def load(
-  name: str, resolution: int | None = None, resize: int = 0, flip: bool = False, memory: float = 4.0
-) -> Dataset:
+def load(name: str, resolution: int | None = None, resize: int = 0, flip: bool = False, memory: float = 4.0) -> Dataset:
   """Reads a prepared data set through `tfds.data_source`'s random access, which decodes with Pillow or OpenCV.
 
   The splits are "train" and "test"; where one has no test split, its last 10 % are held out. "x" is the image

@@ -169,7 +169,9 @@ def _optimizers(tx: Optimizers, role: str, extra_gradient: bool) -> dict[str, op
   return {player: optim.extra_gradient(each) for player, each in both.items()} if extra_gradient else both
 
 
-def noisy(shown: tuple[jax.Array, ...], deviation: Scheduled | None, step: jax.Array, key: jax.Array) -> list[jax.Array]:
+def noisy(
+  shown: tuple[jax.Array, ...], deviation: Scheduled | None, step: jax.Array, key: jax.Array
+) -> list[jax.Array]:
   """Adds N(0, deviation^2) to every entry of each array [B, ...]; None adds nothing. Sønderby et al. 2017."""
   if deviation is None:
     return list(shown)

@@ -45,9 +45,7 @@ def categorical_log_likelihood(logits: jax.Array, codes: jax.Array) -> jax.Array
   return jnp.sum(codes * log_q, axis=1)
 
 
-def gaussian_log_likelihood(
-  codes: jax.Array, mean: jax.Array, log_variance: float | jax.Array = 0.0
-) -> jax.Array:
+def gaussian_log_likelihood(codes: jax.Array, mean: jax.Array, log_variance: float | jax.Array = 0.0) -> jax.Array:
   """log Q(c | x) of continuous codes, with Q = N(mean, exp(log_variance)) for each code by itself.
 
   With the variance fixed to one, the default, maximising it is least squares; the bound is then loose, and of a code

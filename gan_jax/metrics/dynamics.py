@@ -69,9 +69,7 @@ def eigenvalues(field: Field, point: Point) -> np.ndarray:
   return np.sort_complex(np.linalg.eigvals(np.asarray(jacobian(field, point), np.float64)))
 
 
-def simulate(
-  field: Field, point: Point, step_size: float | jax.Array, steps: int, turns: Sequence[str] = ()
-) -> Point:
+def simulate(field: Field, point: Point, step_size: float | jax.Array, steps: int, turns: Sequence[str] = ()) -> Point:
   """The path of plain gradient steps, `point + step_size * field(point)`. Mescheder et al. 2018, section 2.
 
   Args:

@@ -11,7 +11,9 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 
-def grid(weights: np.ndarray, means: np.ndarray, scales: np.ndarray, points: int = 4_001) -> tuple[np.ndarray, np.ndarray]:
+def grid(
+  weights: np.ndarray, means: np.ndarray, scales: np.ndarray, points: int = 4_001
+) -> tuple[np.ndarray, np.ndarray]:
   """Returns x [points], wide enough for the mixture and for a Gaussian fitted to it, and the mixture's log density there."""
   reach = 10.0 * np.sqrt(_variance(weights, means, scales)) + 10.0 * np.max(scales)
   centre = np.sum(weights * means)
@@ -48,7 +50,9 @@ def best_gaussian(
 
   starts = [(np.sum(weights * means), 0.5 * np.log(_variance(weights, means, scales))), *zip(means, np.log(scales))]
   options = {"xatol": 1e-6, "fatol": 1e-10, "maxiter": 2_000}
-  best = min((minimize(objective, s, method="Nelder-Mead", options=options) for s in starts), key=lambda found: found.fun)
+  best = min(
+    (minimize(objective, s, method="Nelder-Mead", options=options) for s in starts), key=lambda found: found.fun
+  )
   return {"mu_star": float(best.x[0]), "sigma_star": float(np.exp(best.x[1])), "divergence_star": float(best.fun)}
 
 

@@ -49,8 +49,9 @@ def read_one(path, others=()):
   return trained(folder.load(str(path.parent)))["x"][0]
 
 
-@pytest.mark.parametrize("suffix, atol", [(".png", 0), (".PNG", 0), (".jpg", 3), (".JPEG", 3), (".webp", 3),
-                                          (".bmp", 0), (".gif", 0)])  # fmt: skip
+@pytest.mark.parametrize(
+  "suffix, atol", [(".png", 0), (".PNG", 0), (".jpg", 3), (".JPEG", 3), (".webp", 3), (".bmp", 0), (".gif", 0)]
+)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_kind_of_file(tmp_path, suffix, atol, channels):
   pixels = np.broadcast_to(COLOUR if channels == 3 else np.uint8(90), (6, 5, channels))
@@ -322,9 +323,13 @@ def noise(path, suffix):
 
 @pytest.mark.parametrize(
   "spoil, suffix",
-  [*itertools.product([cut_short, spoil_head], folder.SUFFIXES), (spoil_middle, ".png"),
-   (lambda path: path.write_bytes(b""), ".png"), (lambda path: path.unlink() or path.symlink_to("nowhere"), ".png")],
-)  # fmt: skip
+  [
+    *itertools.product([cut_short, spoil_head], folder.SUFFIXES),
+    (spoil_middle, ".png"),
+    (lambda path: path.write_bytes(b""), ".png"),
+    (lambda path: path.unlink() or path.symlink_to("nowhere"), ".png"),
+  ],
+)
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_a_damaged_file_is_named(tmp_path, spoil, suffix, split):
   write(tmp_path / "train", range(3))

@@ -112,8 +112,14 @@ def spoil_other_names(path):
 
 @pytest.mark.parametrize(
   "spoil",
-  [spoil_cut_short, spoil_one_pixel, spoil_other_arrays, spoil_other_names, lambda p: p.write_bytes(b""),
-   lambda p: p.write_bytes(b"not an archive")],
+  [
+    spoil_cut_short,
+    spoil_one_pixel,
+    spoil_other_arrays,
+    spoil_other_names,
+    lambda p: p.write_bytes(b""),
+    lambda p: p.write_bytes(b"not an archive"),
+  ],
 )
 def test_spoilt_cache_is_rebuilt(cache, spoil):
   path, parses = cache

@@ -34,7 +34,6 @@ def patch(blend, digit):
   return np.where(digit == 0, blend, np.where(digit == 255, 255 - blend, 0)), (digit == 0) | (digit == 255)
 
 
-
 def origin(blend, digit, photographs):
   """All (photograph, left) at which the patch occurs in full, by a few pixels first and then by all that tell."""
   found = []
@@ -57,9 +56,11 @@ def test_shapes_and_ranges(dataset):
   assert (dataset.name, dataset.shape, dataset.classes, dataset.size) == ("mnist2colour", (32, 32, 3), 10, 2000)
   train = train_split(dataset)
   assert {k: (v.shape, v.dtype) for k, v in train.items()} == {
-    "x": ((2000, 32, 32, 3), np.uint8), "label": ((2000,), np.int32),
-    "y": ((10_000, 32, 32, 3), np.uint8), "label_y": ((10_000,), np.int32),
-  }  # fmt: skip
+    "x": ((2000, 32, 32, 3), np.uint8),
+    "label": ((2000,), np.int32),
+    "y": ((10_000, 32, 32, 3), np.uint8),
+    "label_y": ((10_000,), np.int32),
+  }
   image, label = ((500, 32, 32, 3), np.uint8), ((500,), np.int32)
   expected = {"x": image, "label": label, "y": image, "label_y": label, "x_in_y": image, "y_in_x": image}
   assert {k: (v.shape, v.dtype) for k, v in dataset.test.items()} == expected

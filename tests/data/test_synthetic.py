@@ -14,7 +14,10 @@ CASES = {
   "wide grid": (lambda: synthetic.grid25(3.0, 0.2), synthetic.grid_modes(3.0), [0.2] * 25, [1 / 25] * 25),
   "mixture1d": (lambda: synthetic.mixture1d(), [[-1.0], [2.0]], [0.255, 1.415], [0.33, 0.67]),
   "three": (
-    lambda: synthetic.mixture1d((1, 2, 5), (0, 4, 9), (1, 2, 3)), [[0], [4], [9]], [1, 2, 3], [1 / 8, 2 / 8, 5 / 8]
+    lambda: synthetic.mixture1d((1, 2, 5), (0, 4, 9), (1, 2, 3)),
+    [[0], [4], [9]],
+    [1, 2, 3],
+    [1 / 8, 2 / 8, 5 / 8],
   ),
 }
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
+
 from experiments import bench
 from experiments.build import build
 from gan_jax.data import dataset

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
+
 from experiments import command, measures
 from experiments.build import DIVERGENCES, GAMES, build, build_game, build_nets
 from gan_jax import train
 from gan_jax.game import Net
-from ml_collections import ConfigDict
 
 ROOT = Path(__file__).parent.parent.parent
 CONFIGS = command.experiments_in(ROOT / "experiments")
@@ -90,7 +91,10 @@ MISTAKES = {
   "data.batch_size is 0": {"data.batch_size": 0},
   "data.resolution is not a setting of ring8": {"data.name": "ring8", "data.resolution": 32},
   "dtype is 'float16'.* Accepted: bfloat16, float32": {"dtype": "float16"},
-  "nets.generator: dcgan_generator works on square images": {"nets.generator": {"name": "dcgan_generator"}, "data.name": "ring8"},
+  "nets.generator: dcgan_generator works on square images": {
+    "nets.generator": {"name": "dcgan_generator"},
+    "data.name": "ring8",
+  },
   "latent_dim is -1": {"game.latent_dim": -1},
 }
 

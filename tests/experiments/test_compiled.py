@@ -5,17 +5,18 @@ from collections import Counter
 from pathlib import Path
 
 import flax.linen as nn
-import hlo
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
+
 from experiments import build, command, run
 from gan_jax import train
 from gan_jax.data.dataset import from_arrays, from_domains
 from gan_jax.nets.adapt import from_linen
-from PIL import Image
 
+import hlo
 import toy
 
 ROOT = Path(__file__).parent.parent.parent

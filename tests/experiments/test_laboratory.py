@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from experiments import command, members, sweep
 from experiments.build import METRICS, build
 from gan_jax import shard, train

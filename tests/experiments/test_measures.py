@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from ml_collections import ConfigDict
+
 from experiments import measures
 from experiments.build import METRICS
 from gan_jax import train
@@ -16,7 +18,6 @@ from gan_jax.games.infogan import Codes
 from gan_jax.losses import adversarial
 from gan_jax.metrics import translation as metrics
 from gan_jax.metrics.features import Classifier
-from ml_collections import ConfigDict
 
 KEY = jax.random.key(8)
 CONFIG = ConfigDict({"seed": 0, "game": {"name": "cyclegan"}})

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from ml_collections import ConfigDict
+
 from experiments import pictures
 from experiments.build import PICTURES
 from gan_jax import train
@@ -13,7 +15,6 @@ from gan_jax.game import Net
 from gan_jax.games import cyclegan, gan, infogan
 from gan_jax.games.infogan import Codes
 from gan_jax.losses import adversarial
-from ml_collections import ConfigDict
 
 KEY = jax.random.key(1)
 CONFIG = ConfigDict({"seed": 3, "eval": {"samples": 5}, "game": {"name": "cyclegan"}})

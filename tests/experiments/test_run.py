@@ -14,10 +14,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from experiments import command, run
 from experiments.build import build
 from gan_jax import report
-from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -186,7 +187,9 @@ def test_nested_settings_are_described_in_a_line(tmp_path, capsys):
 def test_another_config_is_refused_and_touches_nothing(finished):
   workdir, _ = finished
   before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*")}
-  with pytest.raises(ValueError, match=r"holds a run with another config: game.divergence is 'kl' there and 'pearson' here"):
+  with pytest.raises(
+    ValueError, match=r"holds a run with another config: game.divergence is 'kl' there and 'pearson' here"
+  ):
     run.run(tiny(game_divergence="pearson"), workdir, "whole")
   assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*")} == before
 
@@ -223,7 +226,9 @@ def test_schedules_that_do_not_fit(changes, message, tmp_path):
 def test_a_loss_that_runs_away_is_told(tmp_path):
   config = tiny()
   config.optimizer.discriminator = {"name": "sgd", "learning_rate": 1e30}
-  with pytest.raises(FloatingPointError, match=r"stopped being finite in the rounds up to 5; there is no checkpoint yet"):
+  with pytest.raises(
+    FloatingPointError, match=r"stopped being finite in the rounds up to 5; there is no checkpoint yet"
+  ):
     run.run(config, tmp_path / "away", "away")
   for row in report.read_metrics(tmp_path / "away" / "metrics.jsonl"):
     assert np.all(np.isfinite(list(row.values())))
@@ -352,9 +357,15 @@ def test_an_interrupted_run_loses_nothing(tmp_path):
   """Ctrl-C in the middle: one line, a checkpoint of the last finished chunk, and the same command goes on from it."""
   workdir = tmp_path / "run"
   arguments = [
-    sys.executable, "-m", "experiments.run", FGAN, f"--workdir={workdir}", "--config.data.name=digits",
-    "--config.train.chunk=50", "--config.train.rounds=1000000",
-  ]  # fmt: skip
+    sys.executable,
+    "-m",
+    "experiments.run",
+    FGAN,
+    f"--workdir={workdir}",
+    "--config.data.name=digits",
+    "--config.train.chunk=50",
+    "--config.train.rounds=1000000",
+  ]
   process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
   deadline = time.time() + 120
   while not report.read_metrics(workdir / "metrics.jsonl") and time.time() < deadline:

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+from PIL import Image
+
 from experiments import command, run
 from experiments.build import build
 from gan_jax import report
-from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
 

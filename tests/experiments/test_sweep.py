@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+
 from experiments import command, members, run, sweep
 from gan_jax import report, shard
 
@@ -44,7 +45,9 @@ def test_each_member_is_the_single_run(swept, index, tmp_path):
   run.run(config, tmp_path / "run", "single")
   last = report.read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
   for name, value in last.items():
-    if name != "step" and not name.endswith(("modes", "high_quality", "mode_kl", "spread")):  # which jump at a threshold
+    if name != "step" and not name.endswith(
+      ("modes", "high_quality", "mode_kl", "spread")
+    ):  # which jump at a threshold
       np.testing.assert_allclose(row[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
 
 

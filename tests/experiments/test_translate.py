@@ -7,10 +7,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from PIL import Image
+
 from experiments import command, run
 from experiments.trained import load
 from gan_jax import train
-from PIL import Image
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -37,7 +38,11 @@ def trained(tmp_path_factory):
 
 def translate(*arguments):
   return subprocess.run(
-    [sys.executable, "-m", "experiments.translate", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=300
+    [sys.executable, "-m", "experiments.translate", *map(str, arguments)],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    timeout=300,
   )
 
 
@@ -77,7 +82,13 @@ def test_mistakes_are_told(trained, tmp_path, arguments, message):
   text = tmp_path / "text.png"
   text.write_text("no image")
   image = trained / "data" / "testA" / "1.png"
-  names = {"run": trained / "run", "image": image, "twin": trained / "data" / "testB" / "1.png", "text": text, "folder": image.parent}
+  names = {
+    "run": trained / "run",
+    "image": image,
+    "twin": trained / "data" / "testB" / "1.png",
+    "text": text,
+    "folder": image.parent,
+  }
   before = image.read_bytes()
   done = translate(f"--out={tmp_path / 'out'}", *(argument.format(**names) for argument in arguments))
   assert done.returncode == 1 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
@@ -86,7 +97,10 @@ def test_mistakes_are_told(trained, tmp_path, arguments, message):
 
 def test_sample_points_to_translate(trained):
   done = subprocess.run(
-    [sys.executable, "-m", "experiments.sample", f"--workdir={trained / 'run'}"], cwd=ROOT, capture_output=True, text=True
+    [sys.executable, "-m", "experiments.sample", f"--workdir={trained / 'run'}"],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
   )
   assert done.returncode == 1 and "experiments.translate" in done.stderr
 

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+
 from gan_jax import train
 from gan_jax.game import Net
 from gan_jax.games import fgan, gan
@@ -55,7 +56,9 @@ def test_losses_and_gradients_by_hand():
   np.testing.assert_allclose(metrics["discriminator/loss"], np.log1p(np.exp(-0.7)) + np.log1p(np.exp(0.4)), rtol=1e-5)
   np.testing.assert_allclose(metrics["discriminator/real"], 0.7, rtol=1e-5)
   np.testing.assert_allclose(metrics["discriminator/fake"], 0.4, rtol=1e-5)
-  step = {k: sigmoid(-0.7) * real - sigmoid(0.4) * fake for k, real, fake in (("a", 1, 1), ("b", 2, 0.5), ("c", 4, 0.25))}
+  step = {
+    k: sigmoid(-0.7) * real - sigmoid(0.4) * fake for k, real, fake in (("a", 1, 1), ("b", 2, 0.5), ("c", 4, 0.25))
+  }
   for name, value in step.items():
     moved = after.params["discriminator"][name] - state.params["discriminator"][name]
     np.testing.assert_allclose(moved, value, rtol=1e-4)

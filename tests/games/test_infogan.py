@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
+
 from gan_jax import train
 from gan_jax.game import Net
 from gan_jax.games import infogan

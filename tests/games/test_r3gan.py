@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+
 from gan_jax import train
 from gan_jax.game import Net
 from gan_jax.games import r3gan

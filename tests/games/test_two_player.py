@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
+
 from gan_jax import train
 from gan_jax.game import Net
 from gan_jax.games import gan, two_player
@@ -254,10 +255,14 @@ def test_it_learns_with_everything_on():
 
 def bilinear_game(**settings):
   """max over d, min over g of d.g: WGAN with linear networks, data at 0, z = 0; the parameters are vectors of two."""
-  generator = Net(lambda key: ({"m": jnp.array([1.0, 0.0])}, {}), lambda p, s, z, key=None, train=True: (p["m"][None] + 0 * z, s))
+  generator = Net(
+    lambda key: ({"m": jnp.array([1.0, 0.0])}, {}), lambda p, s, z, key=None, train=True: (p["m"][None] + 0 * z, s)
+  )
   scorer = Net(lambda key: ({"w": jnp.array([0.0, 1.0])}, {}), lambda p, s, x, key=None, train=True: (x @ p["w"], s))
   tx = optax.sgd(0.1)
-  return two_player.make(generator=generator, scorer=scorer, loss=adversarial.wasserstein(), tx=tx, latent_dim=2, **settings)
+  return two_player.make(
+    generator=generator, scorer=scorer, loss=adversarial.wasserstein(), tx=tx, latent_dim=2, **settings
+  )
 
 
 @pytest.mark.parametrize(

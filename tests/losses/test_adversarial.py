@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl.testing import parameterized
+
 from gan_jax.losses import adversarial
 
 REAL = np.array([0.3, -1.2, 2.5, 0.0], np.float64)
@@ -14,7 +15,6 @@ FAKE = np.array([-0.7, 1.4, 0.1, -3.0], np.float64)
 
 def sigmoid(x):
   return 1.0 / (1.0 + np.exp(-x))
-
 
 
 N = len(REAL)

@@ -6,6 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from absl.testing import parameterized
+from scipy.special import erf, lambertw, ndtri
+
 from gan_jax.losses import adversarial
 from gan_jax.losses.divergences import (
   DIVERGENCES,
@@ -28,7 +30,6 @@ from gan_jax.losses.divergences import (
   swapped,
   weighted_jensen_shannon,
 )
-from scipy.special import erf, lambertw, ndtri
 
 PARAMETRISED = [weighted_jensen_shannon(0.2), weighted_jensen_shannon(0.5)] + [alpha(a) for a in (-0.5, 0.3, 1.5, 3.0)]
 FAMILY = [*DIVERGENCES.values(), *PARAMETRISED]
@@ -137,7 +138,9 @@ def test_total_variation():
   t = TOTAL_VARIATION.activation(v)
   assert np.all(np.abs(t) <= 0.5) and np.all(np.diff(t) > 0)
   np.testing.assert_array_equal(TOTAL_VARIATION.conjugate_activation(v), t)
-  np.testing.assert_array_equal(TOTAL_VARIATION.conjugate(in_float64(-3.0, -0.5, 0.2, 0.5, 0.6)), [-0.5, -0.5, 0.2, 0.5, np.inf])
+  np.testing.assert_array_equal(
+    TOTAL_VARIATION.conjugate(in_float64(-3.0, -0.5, 0.2, 0.5, 0.6)), [-0.5, -0.5, 0.2, 0.5, np.inf]
+  )
   np.testing.assert_array_equal(TOTAL_VARIATION.f_prime(in_float64(0.3, 4.0)), [-0.5, 0.5])
   with pytest.raises(ValueError, match="log_ratio has no gradient"):
     fgan(TOTAL_VARIATION, parametrisation="log_ratio")
@@ -226,7 +229,9 @@ def test_integrate_against_closed_forms():
   np.testing.assert_allclose(integrate(SQUARED_HELLINGER, p, q, x), 2 - 2 * np.exp(-1 / 8), rtol=1e-6)
   np.testing.assert_allclose(integrate(TOTAL_VARIATION, p, q, x), erf(0.5 / np.sqrt(2)), rtol=1e-6)
   far = log_gaussian(x, 9.0, 0.1)
-  np.testing.assert_allclose(integrate(DIVERGENCES["jensen_shannon"], far, log_gaussian(x, -9.0, 0.1), x), 2 * np.log(2), rtol=1e-6)
+  np.testing.assert_allclose(
+    integrate(DIVERGENCES["jensen_shannon"], far, log_gaussian(x, -9.0, 0.1), x), 2 * np.log(2), rtol=1e-6
+  )
 
 
 def test_the_mixture_of_the_paper():
@@ -234,10 +239,14 @@ def test_the_mixture_of_the_paper():
   x = jnp.asarray(np.linspace(-25.0, 25.0, 100_001))
   p = jnp.logaddexp(np.log(0.33) + log_gaussian(x, -1.0, 0.255), np.log(0.67) + log_gaussian(x, 2.0, 1.415))
   table = {
-    "kl": (1.0100, 1.8311, 0.2830), "reverse_kl": (1.5779, 1.6318, 0.2481), "jensen_shannon": (1.3068, 1.7545, 0.1280),
-    "jeffreys": (1.3215, 1.7034, 0.5706), "pearson": (0.5736, 1.9277, 0.6456),
-    "squared_hellinger": (1.3129, 1.7331, 0.1346), "neyman": (1.8246, 1.5193, 0.4051),
-  }  # fmt: skip
+    "kl": (1.0100, 1.8311, 0.2830),
+    "reverse_kl": (1.5779, 1.6318, 0.2481),
+    "jensen_shannon": (1.3068, 1.7545, 0.1280),
+    "jeffreys": (1.3215, 1.7034, 0.5706),
+    "pearson": (0.5736, 1.9277, 0.6456),
+    "squared_hellinger": (1.3129, 1.7331, 0.1346),
+    "neyman": (1.8246, 1.5193, 0.4051),
+  }
   for name, (mu, sigma, expected) in table.items():
     at = lambda m, s: float(integrate(DIVERGENCES[name], p, log_gaussian(x, m, s), x))
     np.testing.assert_allclose(at(mu, sigma), expected, atol=6e-5, err_msg=name)
@@ -253,7 +262,12 @@ def test_exchanging_the_arguments(d):
 
 def test_swapped_members():
   u = jnp.geomspace(0.1, 10.0, 30)
-  for first, second in ((KL, REVERSE_KL), (PEARSON, NEYMAN), (SQUARED_HELLINGER, SQUARED_HELLINGER), (JEFFREYS, JEFFREYS)):
+  for first, second in (
+    (KL, REVERSE_KL),
+    (PEARSON, NEYMAN),
+    (SQUARED_HELLINGER, SQUARED_HELLINGER),
+    (JEFFREYS, JEFFREYS),
+  ):
     np.testing.assert_allclose(swapped(first.f)(u), second.f(u), rtol=1e-10, atol=1e-12)
 
 
@@ -262,7 +276,9 @@ def test_relations_within_the_family():
   np.testing.assert_allclose(2 * alpha(2.0).f(u), PEARSON.f(u), rtol=1e-9, atol=1e-12)
   np.testing.assert_allclose(2 * alpha(-1.0).f(u), NEYMAN.f(u), rtol=1e-9, atol=1e-12)
   np.testing.assert_allclose(alpha(0.5).f(u), 2 * SQUARED_HELLINGER.f(u), rtol=1e-9, atol=1e-12)
-  np.testing.assert_allclose(2 * weighted_jensen_shannon(0.5).f(u), DIVERGENCES["jensen_shannon"].f(u), rtol=1e-9, atol=1e-12)
+  np.testing.assert_allclose(
+    2 * weighted_jensen_shannon(0.5).f(u), DIVERGENCES["jensen_shannon"].f(u), rtol=1e-9, atol=1e-12
+  )
   np.testing.assert_allclose(REVERSE_KL.f(u) + KL.f(u), JEFFREYS.f(u), rtol=1e-10, atol=1e-12)
 
 
@@ -329,7 +345,9 @@ def test_density_ratio_and_primal_at_the_optimum(d):
   np.testing.assert_allclose(np.asarray(d.f_prime(ratio))[inside], t[inside], rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize(("make", "value"), [(alpha, 0.0), (alpha, 1.0), (weighted_jensen_shannon, 0.0), (weighted_jensen_shannon, 1.0)])
+@pytest.mark.parametrize(
+  ("make", "value"), [(alpha, 0.0), (alpha, 1.0), (weighted_jensen_shannon, 0.0), (weighted_jensen_shannon, 1.0)]
+)
 def test_limits_of_the_parameters_are_refused(make, value):
   with pytest.raises(ValueError, match="limit|between 0 and 1"):
     make(value)

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gan_jax.losses import information
 from scipy import stats
+
+from gan_jax.losses import information
 
 RNG = np.random.default_rng(3)
 LOGITS = RNG.normal(size=(7, 5)).astype(np.float32)
@@ -130,9 +131,9 @@ def test_gradients_are_those_of_the_likelihood():
   gradient = jax.grad(lambda v: information.categorical_log_likelihood(v, jnp.asarray(CODES)).sum())(LOGITS)
   np.testing.assert_allclose(gradient, np.eye(5)[CODES] - jax.nn.softmax(LOGITS), atol=1e-6)
   one = lambda value: jnp.array([[value]])
-  mean, log_variance = jax.grad(
-    lambda m, v: information.gaussian_log_likelihood(one(2.0), m, v).sum(), argnums=(0, 1)
-  )(one(0.5), one(math.log(0.5)))
+  mean, log_variance = jax.grad(lambda m, v: information.gaussian_log_likelihood(one(2.0), m, v).sum(), argnums=(0, 1))(
+    one(0.5), one(math.log(0.5))
+  )
   np.testing.assert_allclose(mean, [[3.0]], rtol=1e-6)
   np.testing.assert_allclose(log_variance, [[1.75]], rtol=1e-6)
 

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from gan_jax.losses import penalties
 
 KEY = jax.random.key(5)

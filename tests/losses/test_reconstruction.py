@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from gan_jax.losses import reconstruction
 
 X = jnp.array([[1.0, -1.0], [0.5, 0.25]])

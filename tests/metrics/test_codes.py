@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+
 from gan_jax.metrics import codes
 
 RNG = np.random.default_rng(7)

@@ -2,18 +2,20 @@
 
 from collections import ChainMap
 
-import dirac
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from scipy.integrate import solve_ivp
+
 from gan_jax import train
 from gan_jax.game import Net
 from gan_jax.games import gan
 from gan_jax.losses import adversarial
 from gan_jax.metrics import dynamics
-from scipy.integrate import solve_ivp
+
+import dirac
 
 MINIMAX, NON_SATURATING = adversarial.minimax(), adversarial.non_saturating()
 RELATIVISTIC, WASSERSTEIN = adversarial.relativistic(), adversarial.wasserstein()

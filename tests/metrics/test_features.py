@@ -126,9 +126,13 @@ def test_the_hash_sees_where_one_array_ends(splits):
 
 @pytest.mark.parametrize(
   "spoil",
-  [lambda content: content[: len(content) // 2], lambda content: b"", lambda content: b"not an archive",
-   lambda content: content[:300] + bytes([content[300] ^ 0xFF]) + content[301:]],
-)  # fmt: skip
+  [
+    lambda content: content[: len(content) // 2],
+    lambda content: b"",
+    lambda content: b"not an archive",
+    lambda content: content[:300] + bytes([content[300] ^ 0xFF]) + content[301:],
+  ],
+)
 def test_a_damaged_file_is_trained_anew(splits, trainings, spoil):
   whole = features.classifier(*splits, 10, **QUICK)
   (name,) = os.listdir(cache.path(""))

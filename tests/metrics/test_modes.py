@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import chi2
+
 from gan_jax.data import synthetic
 from gan_jax.metrics import modes
-from scipy.stats import chi2
 
 CORNERS = jnp.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
 

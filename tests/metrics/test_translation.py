@@ -15,9 +15,14 @@ Y = np.clip(0.7 * X + 0.3 * RANDOM.normal(size=X.shape), -1.0, 1.0).astype(np.fl
 
 def reference(x, y, channel_axis=-1):
   return structural_similarity(
-    x.astype(np.float64), y.astype(np.float64), gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-    data_range=2.0, channel_axis=channel_axis,
-  )  # fmt: skip
+    x.astype(np.float64),
+    y.astype(np.float64),
+    gaussian_weights=True,
+    sigma=1.5,
+    use_sample_covariance=False,
+    data_range=2.0,
+    channel_axis=channel_axis,
+  )
 
 
 def test_l1_by_hand():

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 from flax import linen, nnx
+
 from gan_jax import train
 from gan_jax.games import gan
 from gan_jax.losses import adversarial

@@ -3,13 +3,15 @@
 import functools
 
 import flax.linen as nn
-import hlo
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gan_jax.nets.conv import Conv, UpsampleConv, conv, upsample_conv
 from jax import lax
+
+from gan_jax.nets.conv import Conv, UpsampleConv, conv, upsample_conv
+
+import hlo
 
 ONE, TWO = (1, 1), (2, 2)
 

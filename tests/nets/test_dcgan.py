@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
+
 from gan_jax.nets import dcgan
 from gan_jax.nets.layers import BatchNorm
-from jax import lax
 
 KEY = jax.random.key(0)
 LATENT = 12
@@ -70,7 +71,9 @@ def test_without_batch_norm_a_score_is_its_own_images():
   net = dcgan.Discriminator(resolution=16, width=4, batch_norm=False)
   images = jax.random.normal(KEY, (3, 16, 16, 3))
   params = net.init(KEY, images)
-  assert set(params) == {"params"} and all("bias" in layer for name, layer in params["params"].items() if "Conv" in name)
+  assert set(params) == {"params"} and all(
+    "bias" in layer for name, layer in params["params"].items() if "Conv" in name
+  )
   alone = jnp.concatenate([net.apply(params, image[None]) for image in images])
   np.testing.assert_allclose(net.apply(params, images), alone, atol=1e-6)
   assert np.ptp(alone) > 1e-5  # and not because they are all alike

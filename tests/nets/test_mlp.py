@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from gan_jax.nets import mlp
 
 KEY = jax.random.key(2)
