@@ -6,37 +6,39 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-  """Returns the fields that all experiments have; an experiment fills in `game`, `nets` and `optimizer`."""
+  """Returns the fields that all experiments have; an experiment fills in `game`, `nets` and `optimizer`.
+
+  A name means a file or a function in one: experiments/lab/names.py. Settings that a config leaves out are completed
+  with the defaults of the functions that it names. What spans the run refers to `config.train.get_ref("rounds")`.
+  """
   return ConfigDict(
     {
       "seed": 0,  # of the networks, the batches, the latents: everything random in a run
       "dtype": "float32",  # of the networks' arithmetic, float32 or bfloat16; parameters stay float32
       "compilation_cache": True,  # whether compiled programs are kept in the user's cache folder, and found there again
-      "game": {"name": ""},  # a file in gan_jax/games; further entries are the arguments of its make
-      "nets": {},  # role -> {"name": one of experiments/build.py's NETS, and its arguments}
-      "optimizer": {},  # player -> {"name": an optimizer of optax, and its arguments}
+      "game": {"name": ""},  # a file in gan_jax/games; further entries are the settings of its specs and make
+      "nets": {},  # net -> {"name": FILE.BUILDER in gan_jax/nets, and its settings}
+      "optimizer": {},  # player -> {"name": a function of optax, its settings, "schedule": of the learning rate}
       "data": {
-        "name": "mnist5k",  # of experiments/build.py's DATA, or folder:, idx:, tfds: and a place; more entries: its arguments
+        "name": "mnist5k",  # one of gan_jax/data/sources.py, or folder:, idx:, tfds: and a place; and its settings
         "batch_size": 64,  # examples in one move
-        "resolution": 0,  # pixels a side that images are brought to; 0: as they are
       },
       "train": {
         "rounds": 10_000,  # of the game in all
         "chunk": 100,  # rounds in one compiled scan; a run can be stopped between two
         "ema_decay": 0.999,  # per round, of the generator's moving average, which the samples are drawn from
+        "stages": (),  # of a run that changes on its way: ({"rounds": 500, "FIELD": value, ...}, ...)
       },
       "log": {"every": 50},  # rounds between lines of metrics.jsonl, each the mean over these; divides train.chunk
       "eval": {
-        "every": 1_000,  # rounds between sample pictures; a multiple of train.chunk
-        "samples": 64,  # in a picture of images; points are cheap, and there are 32 times as many
-        "metrics": (),  # names of experiments/build.py's METRICS
-        "pictures": ("samples",),  # names of experiments/build.py's PICTURES
+        "every": 1_000,  # rounds between evaluations, pictures included; a multiple of train.chunk
+        "evaluators": ("samples",),  # files in experiments/evaluators; the settings of FILE are eval.FILE
       },
       "checkpoint": {"every": 1_000},  # rounds between checkpoints; a multiple of train.chunk
       "mesh": {
         "data": 1,  # devices that each batch is split over
         "member": 1,  # devices that a sweep's members are split over
-        "fsdp": False,  # whether parameters and optimizers are split over mesh.data too, for nets too large for one device
+        "fsdp": False,  # whether parameters and optimizers are split over mesh.data too, for nets too large for one
       },
       "distributed": {
         "enabled": False,  # whether this is one of several processes of one run
@@ -50,4 +52,4 @@ def get_config() -> ConfigDict:
 
 def adam(learning_rate: float, b1: float = 0.5, b2: float = 0.999) -> dict[str, Any]:
   """The `optimizer.PLAYER` entry that most of these papers use; b1 as in DCGAN."""
-  return {"name": "adam", "learning_rate": learning_rate, "b1": b1, "b2": b2}
+  return {"name": "optax.adam", "learning_rate": learning_rate, "b1": b1, "b2": b2}

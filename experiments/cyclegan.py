@@ -13,38 +13,34 @@ from ml_collections import ConfigDict
 
 from experiments import base
 
-ROUNDS = 2_500
 TRANSLATORS = {
-  "resnet": {"name": "resnet_translator", "width": 16, "blocks": 3},
-  "unet": {"name": "unet_translator", "width": 32},
+  "resnet": {"name": "translation.resnet", "width": 16, "blocks": 3},
+  "unet": {"name": "translation.unet", "width": 32},
 }
+VARIANTS = (*TRANSLATORS, "folder")
 
 
 def get_config(variant: str = "resnet") -> ConfigDict:
   """The experiment with one of `TRANSLATORS` as both generators, or on a folder."""
-  if variant not in (*TRANSLATORS, "folder"):
-    raise ValueError(f"cyclegan.py has no variant {variant!r}. Accepted: {', '.join(TRANSLATORS)}, folder.")
   config = base.get_config()
   config.game = {
     "name": "cyclegan",
-    "loss": {"name": "least_squares", "scale": 1.0},
+    "loss": {"name": "adversarial.least_squares", "scale": 1.0},
     "cycle_weight": 10.0,
     "identity_weight": 0.5,
     "pool_size": 50,
-    "discriminator_steps": 1,
   }
   for role in ("x_to_y", "y_to_x"):
     config.nets[role] = TRANSLATORS.get(variant, TRANSLATORS["resnet"])
   for role in ("discriminator_x", "discriminator_y"):
-    config.nets[role] = {"name": "patch_discriminator", "width": 32, "layers": 2}
-  schedule = {"name": "hold_then_fall", "rounds": ROUNDS, "hold": 0.5}
+    config.nets[role] = {"name": "translation.patches", "width": 32, "layers": 2}
+  schedule = {"name": "optim.constant_then_linear", "rounds": config.train.get_ref("rounds"), "hold": 0.5}
   config.optimizer.generators = base.adam(1e-3) | {"schedule": schedule}
   config.optimizer.discriminators = base.adam(4e-4) | {"schedule": schedule}
   config.data = {"name": "mnist2colour", "batch_size": 16, "resolution": 32}
   if variant == "folder":
     config.data = {"name": "folder:.", "batch_size": 4, "resolution": 64, "resize": 72, "flip": True, "memory": 4.0}
-  config.train.rounds = ROUNDS
+  config.train.rounds = 2_500
   config.eval.every = 500
-  config.eval.metrics = ("translation",)
-  config.eval.pictures = ("translations",)
+  config.eval.evaluators = ("translation",)
   return config

@@ -12,9 +12,10 @@ from experiments import base
 
 def get_config() -> ConfigDict:
   config = base.get_config()
-  config.game = {"name": "gan", "loss": {"name": "non_saturating"}, "latent_dim": 100, "prior": "uniform"}
-  config.nets.generator = {"name": "dcgan_generator", "width": 32}
-  config.nets.discriminator = {"name": "dcgan_discriminator", "width": 32}
+  config.game = {"name": "gan", "loss": {"name": "adversarial.non_saturating"}, "latent_dim": 100}
+  config.game.prior = {"name": "priors.uniform"}
+  config.nets.generator = {"name": "dcgan.generator", "width": 32}
+  config.nets.discriminator = {"name": "dcgan.discriminator", "width": 32}
   config.optimizer.discriminator = base.adam(2e-4)
   config.optimizer.generator = base.adam(2e-4)
   config.data.resolution = 32

@@ -1,25 +1,46 @@
 """An f-GAN of any divergence on handwritten digits, with dense networks. Nowozin et al. 2016, section 4.2.
 
-python -m experiments.run --config=experiments/fgan.py:pearson
+python -m experiments.run --config=fgan:pearson
 """
 
 from ml_collections import ConfigDict
 
 from experiments import base
 
+VARIANTS = (
+  "kl",
+  "reverse_kl",
+  "pearson",
+  "neyman",
+  "squared_hellinger",
+  "jensen_shannon",
+  "gan",
+  "total_variation",
+  "jeffreys",
+  "alpha",
+  "weighted_jensen_shannon",
+)
+PARAMETERS = {
+  "alpha": {"a": 0.5},
+  "weighted_jensen_shannon": {"pi": 0.3},
+}  # of the families; more from the command line
+
 
 def get_config(variant: str = "kl") -> ConfigDict:
   config = base.get_config()
   config.game = {
     "name": "fgan",
-    "divergence": variant,
+    "divergence": {"name": f"divergences.{variant}"} | PARAMETERS.get(variant, {}),
     "generator_step": "alternative",
-    "parametrisation": "activation",
     "latent_dim": 64,
-    "prior": "uniform",
+    "prior": {"name": "priors.uniform"},
   }
-  config.nets.generator = {"name": "mlp_generator", "hidden": (256, 512), "batch_norm": True}
-  config.nets.discriminator = {"name": "mlp_discriminator", "hidden": (240, 240), "activation": "elu"}
+  config.nets.generator = {"name": "mlp.generator", "hidden": (256, 512), "batch_norm": True}
+  config.nets.discriminator = {
+    "name": "mlp.discriminator",
+    "hidden": (240, 240),
+    "activation": {"name": "activations.elu"},
+  }
   config.optimizer.discriminator = base.adam(2e-4)
   config.optimizer.generator = base.adam(2e-4)
   config.train.rounds = 20_000

@@ -10,8 +10,9 @@ figures over 8 seeds stand in docs/choosing_a_divergence.md. For another mixture
 
 from ml_collections import ConfigDict
 
-from experiments import base
+from experiments import base, fgan
 
+VARIANTS = fgan.VARIANTS
 SEEKING = ("reverse_kl", "jeffreys")  # they weigh E_p[(q/p)^2], infinite where the generator's tail is heavier
 
 
@@ -19,21 +20,28 @@ def get_config(variant: str = "kl") -> ConfigDict:
   config = base.get_config()
   config.game = {
     "name": "fgan",
-    "divergence": variant,
-    "generator_step": "minimax",
-    "data_first": True,
+    "divergence": {"name": f"divergences.{variant}"} | fgan.PARAMETERS.get(variant, {}),
     "parametrisation": "activation" if variant == "total_variation" else "log_ratio",
     "latent_dim": 1,
     "discriminator_steps": 3,
   }
-  config.nets.generator = {"name": "affine"}
+  config.nets.generator = {"name": "linear.affine"}
   seeking = (
     variant in SEEKING
   )  # for them larger batches, slower steps, and a V of x and x^2, as Gaussians' log ratios are
-  config.nets.discriminator = {"name": "mlp_discriminator", "hidden": (64, 64), "activation": "tanh"}
-  config.nets.discriminator.powers = 2 if seeking else 1
+  config.nets.discriminator = {
+    "name": "mlp.discriminator",
+    "hidden": (64, 64),
+    "activation": {"name": "activations.tanh"},
+    "powers": 2 if seeking else 1,
+  }
   config.train.rounds = 2_500
-  schedule = {"name": "hold_then_decay", "rounds": 2_500, "hold": 0.3, "end": 1 / 300}
+  schedule = {
+    "name": "optim.constant_then_exponential",
+    "rounds": config.train.get_ref("rounds"),
+    "hold": 0.3,
+    "end": 1 / 300,
+  }
   config.optimizer.discriminator = base.adam(2e-3 if seeking else 5e-3, b1=0.5, b2=0.99) | {"schedule": schedule}
   config.optimizer.generator = base.adam(1e-2, b1=0.5, b2=0.99) | {"schedule": schedule}
   config.data = {
@@ -43,6 +51,6 @@ def get_config(variant: str = "kl") -> ConfigDict:
     "means": (-1.0, 2.0),
     "scales": (0.255, 1.415),
   }
-  config.eval.metrics = ("mixture_fit",)
+  config.eval.evaluators = ("samples", "mixture_fit")
   config.eval.every = 500
   return config

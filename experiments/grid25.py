@@ -1,9 +1,9 @@
-"""Twenty-five Gaussians on a grid, the customary test of mode collapse: R3GAN with noise that anneals.
+"""Twenty-five Gaussians on a grid, the standard test of mode collapse: R3GAN with noise that anneals.
 
     python -m experiments.run --config=experiments/grid25.py
     python -m experiments.sweep --config=experiments/grid25.py --seeds=8
 
-A discriminator that sharpens too early loses modes, and one too blunt loses quality. So all that it is shown carries
+A discriminator that sharpens too early loses modes, and one too blunt loses quality. So all that it sees carries
 noise that falls from 1 to about the width of a mode, its penalties fall with the noise's variance, and its Fourier
 features appear as the noise that hides them goes. Relativistic pairing with R1 and R2, Huang et al. 2024.
 
@@ -17,26 +17,27 @@ from ml_collections import ConfigDict
 from experiments import base
 
 
-def get_config(rounds: int = 16_000, noise: float = 0.02) -> ConfigDict:
+def get_config(noise: float = 0.02) -> ConfigDict:
   config = base.get_config()
-  anneal = int(0.88 * rounds)
+  config.train.rounds = 16_000
+  rounds = config.train.get_ref("rounds")
+  anneal = (0.88 * rounds.to_float()).to_int()
   config.game = {
     "name": "r3gan",
     "latent_dim": 2,
-    "gamma": {"name": "geometric", "start": 3.0, "end": 3.0 * noise**2, "rounds": anneal},
-    "instance_noise": {"name": "geometric", "start": 1.0, "end": noise, "rounds": anneal},
-    "noise_aware": True,
+    "gamma": {"name": "optim.geometric", "start": 3.0, "end": 3.0 * noise**2, "rounds": anneal},
+    "instance_noise": {"name": "optim.geometric", "start": 1.0, "end": noise, "rounds": anneal},
+    "noise_conditional": True,
   }
-  config.nets.generator = {"name": "mlp_generator", "hidden": (128, 128)}
-  config.nets.discriminator = {"name": "mlp_discriminator", "hidden": (128, 128), "fourier": 32}
-  schedule = {"name": "hold_then_decay", "rounds": rounds, "hold": 0.6, "end": 0.01}
+  config.nets.generator = {"name": "mlp.generator", "hidden": (128, 128)}
+  config.nets.discriminator = {"name": "mlp.discriminator", "hidden": (128, 128), "fourier": 32}
+  schedule = {"name": "optim.constant_then_exponential", "rounds": rounds, "hold": 0.6, "end": 0.01}
   for player in ("discriminator", "generator"):
     config.optimizer[player] = base.adam(2e-3, b1=0.0, b2=0.99) | {"schedule": schedule}
   config.data.name = "grid25"
   config.data.batch_size = 256
-  config.train.rounds = rounds
   config.train.chunk = 500
   config.train.ema_decay = 0.995
   config.eval.every = 2_000
-  config.eval.metrics = ("modes",)
+  config.eval.evaluators = ("samples", "modes")
   return config

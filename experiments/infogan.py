@@ -15,23 +15,20 @@ def get_config() -> ConfigDict:
   config = base.get_config()
   config.game = {
     "name": "infogan",
-    "loss": {"name": "non_saturating"},
+    "loss": {"name": "adversarial.non_saturating"},
     "latent_dim": 20,
     "categorical": (10,),
     "continuous": 2,
     "learnt_variance": True,
-    "categorical_weight": 1.0,
-    "continuous_weight": 0.1,
     "recognition_owner": "generator",
   }
-  config.nets.generator = {"name": "dcgan_generator", "width": 32}
-  config.nets.trunk = {"name": "dcgan_trunk", "width": 32, "features": 256}
-  config.nets.discriminator = {"name": "mlp_discriminator", "hidden": ()}
-  config.nets.recognition = {"name": "mlp_recognition", "hidden": (128,)}
+  config.nets.generator = {"name": "dcgan.generator", "width": 32}
+  config.nets.trunk = {"name": "dcgan.trunk", "width": 32, "features": 256}
+  config.nets.discriminator = {"name": "mlp.discriminator", "hidden": ()}
+  config.nets.recognition = {"name": "mlp.head", "hidden": (128,)}
   config.optimizer.discriminator = base.adam(2e-4)
   config.optimizer.generator = base.adam(1e-3)
   config.data.resolution = 32
   config.train.rounds = 10_000
-  config.eval.metrics = ("codes",)
-  config.eval.pictures = ("samples", "traversals")
+  config.eval.evaluators = ("samples", "codes")
   return config

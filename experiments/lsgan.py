@@ -10,5 +10,5 @@ from experiments import dcgan
 
 def get_config() -> ConfigDict:
   config = dcgan.get_config()
-  config.game.loss = {"name": "least_squares", "a": 0.0, "b": 1.0, "c": 1.0}
+  config.game.loss = {"name": "adversarial.least_squares", "a": 0.0, "b": 1.0, "c": 1.0}
   return config

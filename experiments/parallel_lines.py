@@ -11,30 +11,30 @@ from ml_collections import ConfigDict
 
 from experiments import base
 
+VARIANTS = ("wgan_gp", "jensen_shannon")
+
 
 def get_config(variant: str = "wgan_gp") -> ConfigDict:
   config = base.get_config()
   if variant == "wgan_gp":
     config.game = {"name": "wgan_gp", "penalty_weight": 10.0, "critic_steps": 5}
-    scorer = "critic"
-  elif variant == "jensen_shannon":
+    critic = "critic"
+  else:
     config.game = {
       "name": "fgan",
-      "divergence": "jensen_shannon",
-      "generator_step": "minimax",
+      "divergence": {"name": "divergences.jensen_shannon"},
       "discriminator_steps": 5,
     }
-    scorer = "discriminator"
-  else:
-    raise ValueError(f"parallel_lines.py has no variant {variant!r}. Accepted: wgan_gp, jensen_shannon.")
-  config.game.latent_dim, config.game.prior = 1, "unit"
-  config.nets.generator = {"name": "line", "start": 1.0}
-  config.nets[scorer] = {"name": "mlp_discriminator", "hidden": (64, 64)}
-  config.optimizer[scorer] = base.adam(1e-3, b1=0.0, b2=0.9)
-  config.optimizer.generator = {"name": "sgd", "learning_rate": 2e-3}
+    critic = "discriminator"
+  config.game.latent_dim = 1
+  config.game.prior = {"name": "priors.uniform", "low": 0.0}
+  config.nets.generator = {"name": "linear.line", "start": 1.0}
+  config.nets[critic] = {"name": "mlp.discriminator", "hidden": (64, 64)}
+  config.optimizer[critic] = base.adam(1e-3, b1=0.0, b2=0.9)
+  config.optimizer.generator = {"name": "optax.sgd", "learning_rate": 2e-3}
   config.data.name = "parallel_lines"
   config.data.batch_size = 256
   config.train.rounds = 1_000
   config.train.chunk = config.log.every = config.eval.every = 20
-  config.eval.metrics = ("numbers",)
+  config.eval.evaluators = ("samples", "numbers")
   return config

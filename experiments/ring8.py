@@ -13,7 +13,8 @@ from experiments import grid25
 
 
 def get_config() -> ConfigDict:
-  config = grid25.get_config(rounds=24_000, noise=0.01)
+  config = grid25.get_config(noise=0.01)
+  config.train.rounds = 24_000
   config.data.name = "ring8"
   config.data.batch_size = 64
   return config

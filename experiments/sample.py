@@ -6,10 +6,11 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import command
-from experiments.build import at_least_one
-from experiments.trained import load
+from experiments.lab import cli
+from experiments.lab.build import at_least_one
+from experiments.lab.trained import load
 from gan_jax import report, train
+from gan_jax.errors import ConfigError
 
 WORKDIR = flags.DEFINE_string("workdir", None, "a run that experiments.run has left")
 N = flags.DEFINE_integer("n", 64, "how many samples")
@@ -19,18 +20,19 @@ SEED = flags.DEFINE_integer("seed", 0, "of the latents")
 
 def main() -> None:
   if WORKDIR.value is None:
-    raise ValueError("which run? For example --workdir=runs/fgan_kl")
+    raise ConfigError("which run? For example --workdir=runs/fgan_kl")
   at_least_one("n", N.value)
   out = Path(OUT.value)
   if out.suffix != ".png":
-    raise ValueError(f"--out is {out}; a picture is written as PNG, so its name has to end in .png")
-  experiment, state = load(Path(WORKDIR.value))
-  if "y" in experiment.dataset.test:
-    raise ValueError(f"the run in {WORKDIR.value} translates images: python -m experiments.translate does that")
+    raise ConfigError(f"--out is {out}; a picture is written as PNG, so its name has to end in .png")
+  experiment, state = load(WORKDIR.value)
+  if experiment.game.sample is None:
+    other = ": it translates, python -m experiments.translate" if experiment.game.translate else ""
+    raise ConfigError(f"the game of the run in {WORKDIR.value} does not sample{other}")
   samples = experiment.game.sample(*train.averaged(state), jax.random.key(SEED.value), N.value)
   report.save_samples(out, np.asarray(samples), experiment.dataset.test["x"])
   print(f"{N.value} samples of round {int(state.step):,}: {out}")
 
 
 if __name__ == "__main__":
-  command.start(main)
+  cli.start(main)

@@ -11,14 +11,14 @@ from ml_collections import ConfigDict
 from experiments import base
 
 
+VARIANTS = {"minimax": "adversarial.minimax", "nonsaturating": "adversarial.non_saturating"}
+
+
 def get_config(variant: str = "minimax") -> ConfigDict:
-  losses = {"minimax": "minimax", "nonsaturating": "non_saturating"}
-  if variant not in losses:
-    raise ValueError(f"vanilla.py has no variant {variant!r}. Accepted: {', '.join(losses)}.")
   config = base.get_config()
-  config.game = {"name": "gan", "loss": {"name": losses[variant]}, "latent_dim": 64, "prior": "normal"}
-  config.nets.generator = {"name": "mlp_generator", "hidden": (256, 512), "batch_norm": True}
-  config.nets.discriminator = {"name": "mlp_discriminator", "hidden": (512, 256)}
+  config.game = {"name": "gan", "loss": {"name": VARIANTS[variant]}, "latent_dim": 64}
+  config.nets.generator = {"name": "mlp.generator", "hidden": (256, 512), "batch_norm": True}
+  config.nets.discriminator = {"name": "mlp.discriminator", "hidden": (512, 256)}
   config.optimizer.discriminator = base.adam(2e-4)
   config.optimizer.generator = base.adam(2e-4)
   config.train.rounds = 20_000

@@ -15,12 +15,12 @@ from experiments import base
 def get_config() -> ConfigDict:
   config = base.get_config()
   config.game = {"name": "wgan", "latent_dim": 16, "clip": 0.01, "critic_steps": 5}
-  config.nets.generator = {"name": "mlp_generator", "hidden": (128, 128, 128)}
-  config.nets.critic = {"name": "mlp_discriminator", "hidden": (128, 128, 128)}
+  config.nets.generator = {"name": "mlp.generator", "hidden": (128, 128, 128)}
+  config.nets.critic = {"name": "mlp.discriminator", "hidden": (128, 128, 128)}
   for player in ("critic", "generator"):
-    config.optimizer[player] = {"name": "rmsprop", "learning_rate": 5e-5}
+    config.optimizer[player] = {"name": "optax.rmsprop", "learning_rate": 5e-5}
   config.data.name = "ring8"
   config.data.batch_size = 256
   config.train.rounds = 5_000
-  config.eval.metrics = ("modes",)
+  config.eval.evaluators = ("samples", "modes")
   return config

@@ -1,4 +1,4 @@
-"""The vocabulary of a game: networks, the players who own them, the order of their moves, and the state of play.
+"""The vocabulary of a game: networks, the players who own them, the order of their moves, and the train state.
 
 There is no behaviour here. `gan_jax.train` turns a `Game` into compiled rounds; a file in `gan_jax/games` builds one.
 """
@@ -12,9 +12,39 @@ import optax
 
 Batch = Mapping[str, jax.Array]  # "x": data in [-1, 1], [B, ...]; "label": int32 [B], and whatever else a game asks for
 
-Optimizers = (
-  optax.GradientTransformation | Mapping[str, optax.GradientTransformation]
-)  # one for all players, or by name
+Shape = tuple[int, ...]
+Number = float | jax.Array
+Scheduled = Number | Callable[[jax.Array], Number]  # a number, or a schedule of the round as optax has them
+# One for all players, or by name.
+Optimizers = optax.GradientTransformation | Mapping[str, optax.GradientTransformation]
+
+
+class DataSpec(NamedTuple):
+  """What a game has to know of the data that it is played on.
+
+  Attributes:
+    x: shape of one example, [H, W, C] for images, [D] for points.
+    classes: how many labels there are; 0 where the data has none.
+    domains: the batch's keys that are data: ("x",), or ("x", "y") for translation between two domains.
+  """
+
+  x: Shape
+  classes: int = 0
+  domains: tuple[str, ...] = ("x",)
+
+
+class NetSpec(NamedTuple):
+  """What a net of a game maps, in shapes of one example, without the batch axis.
+
+  Attributes:
+    inputs: a shape for each input, or the name of another net of the game, whose output it takes. A label is a one-hot
+      vector, [classes]; () is one number an example, such as the level of noise that it carries.
+    output: a shape; () is one number an example, a score. None is whatever the net gives: a trunk's features, the
+      scores of patches.
+  """
+
+  inputs: tuple[Shape | str, ...]
+  output: Shape | None
 
 
 class Net(NamedTuple):
@@ -31,10 +61,11 @@ class Net(NamedTuple):
 
 
 class Aux(NamedTuple):
-  """What a loss hands back beside its value.
+  """What a loss returns beside its value.
 
   Attributes:
-    stats: the new statistics of nets that the moving player owns, by name.
+    stats: the new statistics of the nets that it used, by name: `forward(...).stats`. A move keeps those of nets that
+      the moving player owns.
     memory: the game's new memory, or None to leave it as it is.
     metrics: scalars to log, by name.
   """
@@ -51,7 +82,7 @@ class Player(NamedTuple):
     owns: names of the nets that this player moves.
     loss: `(params, state, batch, key) -> (scalar, Aux)`, always minimised. `params` maps every net to its parameters;
       the gradient is taken with respect to the owned ones. All else that the loss may need stands in `state`.
-    tx: the optimiser of the owned parameters.
+    tx: the optimizer of the owned parameters.
     project: applied to the owned parameters, a mapping from net to pytree, after each update (WGAN's clipping).
   """
 
@@ -67,22 +98,34 @@ class Move(NamedTuple):
   Attributes:
     players: who moves; several players move at once, each from the same old state.
     repeat: how often, one after the other, each time with a key of its own.
-    draws: whether each repetition gets a batch of its own; otherwise it is shown the round's last one.
+    draws: whether each repetition gets a batch of its own; otherwise it reuses the round's last one.
+    shared_key: whether players that move at once get the same key. Where their losses begin alike they then draw the
+      same latents, and the compiler merges what they have in common into one forward pass.
   """
 
   players: tuple[str, ...]
   repeat: int = 1
   draws: bool = True
+  shared_key: bool = False
 
 
 class Game(NamedTuple):
-  """A paper: its networks, its players and the order in which they move.
+  """A paper: its networks, its players, the order in which they move, and what it can do once it is trained.
+
+  The abilities, `sample` to `codes`, take parameters and statistics of all nets by name and compute as in evaluation
+  (no batch statistics). A game has those that make sense for it, and None in place of the others.
 
   Attributes:
     nets: every network by name.
     players: every player by name.
     moves: one round.
-    sample: `(params, stats, key, n, **conditions) -> [n, ...]`, draws in data space, values in [-1, 1] for images.
+    sample: `(params, stats, key, n, latents=None, **conditions) -> [n, ...]`, draws in data space, values in [-1, 1]
+      for images; with `latents` [n, latent_dim] it decodes these.
+    translate: `(params, stats, key, x, source, target) -> [n, ...]`, images of the domain `source` in the domain
+      `target`, both of `DataSpec.domains`.
+    encode: `(params, stats, key, x) -> [n, latent_dim]`, latents that `sample` decodes.
+    score: `(params, stats, x) -> [n, ...]`, the discriminator's raw scores of data.
+    codes: the named parts of a latent and how they are read off data: `games.infogan.LatentCodes`.
     init_memory: `key -> pytree`, what the game remembers beside its networks (pools of images).
     averaged: the nets of which a moving average is kept.
     ema_decay: the moving average's decay per round.
@@ -92,7 +135,11 @@ class Game(NamedTuple):
   nets: Mapping[str, Net]
   players: Mapping[str, Player]
   moves: tuple[Move, ...]
-  sample: Callable[..., jax.Array]
+  sample: Callable[..., jax.Array] | None = None
+  translate: Callable[..., jax.Array] | None = None
+  encode: Callable[..., jax.Array] | None = None
+  score: Callable[..., jax.Array] | None = None
+  codes: Any = None
   init_memory: Callable[[jax.Array], Any] = lambda key: ()
   averaged: tuple[str, ...] = ("generator",)
   ema_decay: float | jax.Array = 0.999
@@ -113,7 +160,7 @@ class TrainState:
     key: the run's random key. It never changes: a round folds `step` into it.
     params: net -> parameters.
     stats: net -> statistics.
-    opt: player -> optimiser state.
+    opt: player -> optimizer state.
     ema: averaged net -> {"params": ..., "stats": ...}, their moving average.
     memory: what `Game.init_memory` made, as the losses have left it.
   """
@@ -128,12 +175,12 @@ class TrainState:
 
 
 def optimizer_of(tx: Optimizers, player: str) -> optax.GradientTransformation:
-  """The optimiser of one player, out of one for all of them or a mapping by name.
+  """The optimizer of one player, out of one for all of them or a mapping by name.
 
   Raises:
     ValueError: if the mapping has none for `player`.
   """
-  if not isinstance(tx, Mapping):
+  if isinstance(tx, optax.GradientTransformation):
     return tx
   if player not in tx:
     raise ValueError(f"player '{player}' has no optimizer; there are optimizers for {sorted(tx)}")

@@ -1,10 +1,18 @@
-"""Optimisers and schedules for games that optax does not have. Its own optimistic ones serve as they are."""
+"""Optimizers and schedules for games that optax does not have. Its own optimistic optimizers serve as they are."""
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+
+from gan_jax.game import Number, Scheduled
+
+
+def at(value: Scheduled, step: jax.Array) -> Number:
+  """A number as it is, or what a schedule gives for a round."""
+  with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counters with floats
+    return value(step) if callable(value) else value
 
 
 class ExtraGradientState(NamedTuple):
@@ -13,7 +21,7 @@ class ExtraGradientState(NamedTuple):
   Attributes:
     ahead: whether the parameters are at the extrapolated point, bool scalar.
     away: how far that is from where the step began.
-    inner: the state of the optimiser inside.
+    inner: the state of the optimizer inside.
   """
 
   ahead: jax.Array
@@ -24,8 +32,8 @@ class ExtraGradientState(NamedTuple):
 def extra_gradient(tx: optax.GradientTransformation) -> optax.GradientTransformation:
   """Every second update starts from where the one before it started, with the gradient found where that one led.
 
-  Korpelevich 1976; Gidel et al. 2019, algorithm 3. All players have to take both updates together: a simultaneous move that
-  is repeated an even number of times, as `games.two_player.make(extra_gradient=True)` has it.
+  Korpelevich 1976; Gidel et al. 2019, algorithm 3. All players have to take both updates together: a simultaneous
+  move that is repeated an even number of times, as `games.gan.pair(extra_gradient=True)` has it.
   """
 
   def init(params):
@@ -39,14 +47,14 @@ def extra_gradient(tx: optax.GradientTransformation) -> optax.GradientTransforma
   return optax.GradientTransformation(init, update)
 
 
-def hold_then_decay(rounds: int, hold: float = 0.5, end: float = 0.01) -> optax.Schedule:
+def constant_then_exponential(rounds: int, hold: float = 0.5, end: float = 0.01) -> optax.Schedule:
   """1 for the share `hold` of `rounds`, then exponentially down to `end`, where it stays."""
   first = hold * rounds
   decay = optax.exponential_decay(1.0, (1.0 - hold) * rounds, end, end_value=end)
   return lambda step: decay(jnp.maximum(step - first, 0.0))
 
 
-def hold_then_fall(rounds: int, hold: float = 0.5) -> optax.Schedule:
+def constant_then_linear(rounds: int, hold: float = 0.5) -> optax.Schedule:
   """1 for the share `hold` of `rounds`, then linearly down to 0, where it stays. Zhu et al. 2017, appendix 7.1."""
   first = hold * rounds
   fall = optax.linear_schedule(1.0, 0.0, (1.0 - hold) * rounds)

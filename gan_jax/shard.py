@@ -1,7 +1,7 @@
-"""Games on many devices. Shardings are laid on from outside: no loss, net or game knows of a mesh.
+"""Games on many devices. Shardings are applied from outside: no loss, net or game knows of a mesh.
 
-The compiler splits what one device would have computed, so batch statistics, relativistic pairs and pools are those of the
-whole batch, and every random number is the one that a single device would have drawn.
+The compiler splits what one device would have computed, so batch statistics, relativistic pairs and pools are those of
+the whole batch, and every random number is the one that a single device would have drawn.
 """
 
 import functools
@@ -14,6 +14,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from gan_jax.errors import ConfigError
 from gan_jax.game import Net, TrainState
 
 _SMALL = 2**12  # elements of an array that is not worth splitting
@@ -23,18 +24,18 @@ def connect(coordinator: str = "", processes: int = 0, process: int = -1) -> Non
   """Makes one run of many processes; to be called in each before anything is computed.
 
   Args:
-    coordinator: HOST:PORT where process 0 listens. Empty on TPU pods, Slurm and Kubernetes, where it is found, as are the
-      others.
+    coordinator: HOST:PORT where process 0 listens. Empty on TPU pods, Slurm and Kubernetes, where it is found, as are
+      the others.
     processes: how many there are; 0 to be found.
     process: which of them this is; -1 to be found.
 
   Raises:
-    ValueError: if they can neither be found nor are given.
+    ConfigError: if they can neither be found nor are given.
   """
   try:
     jax.distributed.initialize(coordinator or None, processes or None, None if process < 0 else process)
   except (ValueError, RuntimeError) as error:
-    raise ValueError(
+    raise ConfigError(
       f"the processes of the run did not find each other: {error} Outside of TPU pods, Slurm and Kubernetes give "
       "distributed.coordinator=HOST:PORT, distributed.processes and, to each, its distributed.process"
     ) from error
@@ -44,20 +45,20 @@ def mesh(data: int = 1, member: int = 1) -> Mesh:
   """The first data * member devices, with axes "member" and "data".
 
   Raises:
-    ValueError: if there are fewer, or a run of many processes would leave some idle.
+    ConfigError: if there are fewer, or a run of many processes would leave some idle.
   """
   if data < 1 or member < 1:
-    raise ValueError(f"a mesh of data {data} and member {member}: both are at least 1")
+    raise ConfigError(f"a mesh of data {data} and member {member}: both are at least 1")
   devices, wanted = jax.devices(), data * member
   if wanted > len(devices) or (jax.process_count() > 1 and wanted != len(devices)):
-    raise ValueError(
+    raise ConfigError(
       f"a mesh of data {data} and member {member} takes {wanted} devices; this run has {len(devices)}, "
       f"in {jax.process_count()} processes"
     )
   return Mesh(np.array(devices[:wanted]).reshape(member, data), ("member", "data"))
 
 
-def over_data(mesh: Mesh, net: Net) -> Net:
+def split_batches(mesh: Mesh, net: Net) -> Net:
   """The same network, splitting whatever batch it is given over the mesh's "data" axis, for a game to be made of.
 
   A batch that does not split evenly stays whole.
@@ -75,7 +76,7 @@ def over_data(mesh: Mesh, net: Net) -> Net:
   return net._replace(apply=apply)
 
 
-def over_members(mesh: Mesh, function: Callable) -> Callable:
+def split_members(mesh: Mesh, function: Callable) -> Callable:
   """A function of members and of what they share, (a, b, shared), split over the mesh's "member" axis."""
   if mesh.shape["member"] == 1:
     return function
@@ -83,14 +84,14 @@ def over_members(mesh: Mesh, function: Callable) -> Callable:
   return jax.shard_map(function, mesh=mesh, in_specs=(split, split, whole), out_specs=split, check_vma=False)
 
 
-def of_state(mesh: Mesh, state: TrainState, fsdp: bool = False) -> TrainState:
-  """Where each array of a state lies, as a state of shardings: everywhere, or with `fsdp` in parts.
+def state_shardings(mesh: Mesh, state: TrainState, fsdp: bool = False) -> TrainState:
+  """The sharding of each array of a state, as a state: replicated, or with `fsdp` split.
 
   Args:
     mesh: the devices.
     state: arrays or `jax.ShapeDtypeStruct`s.
     fsdp: splits parameters, their averages and the optimisers' memory of them over "data", each array along the longest
-      axis that divides evenly; small ones and the rest of the state are everywhere.
+      axis that divides evenly; small ones and the rest of the state are replicated.
   """
   whole = NamedSharding(mesh, PartitionSpec())
   parts = mesh.shape["data"]
@@ -107,26 +108,26 @@ def of_state(mesh: Mesh, state: TrainState, fsdp: bool = False) -> TrainState:
   return TrainState(**{name: jax.tree.map(lambda leaf: whole, field) for name, field in fields.items()} | split)
 
 
-def everywhere(mesh: Mesh, tree: Any) -> Any:
-  """Arrays that every process has, the same in each, as arrays on every device."""
+def replicate(mesh: Mesh, tree: Any) -> Any:
+  """Puts arrays that every process has, the same in each, on every device."""
   if mesh.size == 1:
     return tree
   return _from_processes(mesh, PartitionSpec(), tree)
 
 
-def fed(mesh: Mesh, batches: Any) -> Any:
+def shard_batches(mesh: Mesh, batches: Any) -> Any:
   """Batches [rounds, draws, n, ...] of which every process has read its share, as the whole batches on all devices."""
   return _from_processes(mesh, PartitionSpec(None, None, "data"), batches)
 
 
-def here(mesh: Mesh, tree: Any) -> Any:
-  """Arrays whole on this process's first device, to be looked at. Every process has to call it."""
+def fetch(mesh: Mesh, tree: Any) -> Any:
+  """Gathers arrays on this process's first device, to be looked at. Every process has to call it."""
   return jax.tree.map(lambda a: a.addressable_data(0), _gather(mesh)(tree))
 
 
-def any_process(told: bool) -> bool:
-  """Whether any process was told. Every process has to call it."""
-  return told if jax.process_count() == 1 else bool(np.any(multihost_utils.process_allgather(np.array(told))))
+def any_process(flag: bool) -> bool:
+  """Whether the flag is set in any process. Every process has to call it."""
+  return flag if jax.process_count() == 1 else bool(np.any(multihost_utils.process_allgather(np.array(flag))))
 
 
 @functools.cache

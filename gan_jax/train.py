@@ -1,9 +1,11 @@
 """From a game to compiled rounds: `init` a state, `play` one move, `make_step` one round, `make_scan` many.
 
 Randomness is a function of the state alone. A round folds `state.step` into `state.key`, a move folds its position into
-that, a repetition its number, a player its place: so a resumed run, a scanned run and a Python loop draw the same numbers.
+that, a repetition its number, a player its place: so a resumed run, a scanned run and a Python loop draw the same
+numbers. `carry` takes a state from one stage of a run to the next.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -25,7 +27,7 @@ def init(game: Game, key: jax.Array, batch: Batch | None = None) -> TrainState:
     game: the game.
     key: the run's random key; it seeds the networks and every round.
     batch: an example batch, arrays or `jax.ShapeDtypeStruct`s. With it every player's loss is traced too, without being
-      computed, so that a wrong shape is told here, with the player's name.
+      computed: an error of a loss, such as a wrong shape, then comes up here, with a note that names the player.
 
   Raises:
     ValueError: if the game is not sound; the message names the net, the player or the move.
@@ -51,22 +53,36 @@ def init(game: Game, key: jax.Array, batch: Batch | None = None) -> TrainState:
 
 
 def play(
-  game: Game, players: tuple[str, ...], state: TrainState, batch: Batch, key: jax.Array
+  game: Game,
+  players: tuple[str, ...],
+  state: TrainState,
+  batch: Batch,
+  key: jax.Array,
+  shared_key: bool = False,
 ) -> tuple[TrainState, Metrics]:
-  """One move: every one of `players` takes one optimiser step on its own loss, all from the same old state.
+  """One move: every one of `players` takes one optimizer step on its own loss, all from the same old state.
 
-  Only the parameters and statistics of owned nets, the movers' optimiser states and the game's memory change.
+  Only the parameters and statistics of owned nets, the movers' optimizer states and the game's memory change. Of the
+  statistics that a loss returns, those of other nets are dropped.
+
+  Args:
+    game: the game.
+    players: who moves.
+    state: before the move.
+    batch: what the losses see.
+    key: each player folds its place into it, or all of them 0 with `shared_key`.
+    shared_key: as in `Move`.
 
   Raises:
-    ValueError: if a player's loss or projection hands back entries of nets that the player does not own.
+    ValueError: if a player's projection returns entries of nets that the player does not own.
   """
   params, stats, opt = dict(state.params), dict(state.stats), dict(state.opt)
   memory, metrics = state.memory, {}
   for place, name in enumerate(players):
     player = game.players[name]
-    player_key = jax.random.fold_in(key, place)
+    player_key = jax.random.fold_in(key, 0 if shared_key else place)
 
-    def objective(owned):
+    def objective(owned, player=player, player_key=player_key):
       return player.loss({**state.params, **owned}, state, batch, player_key)
 
     owned = {net: state.params[net] for net in player.owns}
@@ -75,9 +91,8 @@ def play(
       updates, opt[name] = player.tx.update(gradient, state.opt[name], owned)
     projected = player.project(optax.apply_updates(owned, updates))
     _check_owned(name, player, "parameters", projected)
-    _check_owned(name, player, "statistics", aux.stats)
     params |= projected
-    stats |= aux.stats
+    stats |= _owned(player, aux.stats)
     memory = memory if aux.memory is None else aux.memory
     metrics |= {f"{name}/{k}": v for k, v in {"loss": value, **aux.metrics}.items()}
   return state.replace(params=params, stats=stats, opt=opt, memory=memory), metrics
@@ -86,8 +101,8 @@ def play(
 def make_step(game: Game) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
   """Returns `step(state, batches) -> (state, metrics)`, one round of the game.
 
-  `batches` has a leading axis of `game.draws`: one batch for each repetition of each move that draws, in their order. Of a
-  repeated move, the metrics are those of its last repetition.
+  `batches` has a leading axis of `game.draws`: one batch for each repetition of each move that draws, in their order.
+  Of a repeated move, the metrics are those of its last repetition.
   """
 
   def step(state: TrainState, batches: Batch) -> tuple[TrainState, Metrics]:
@@ -95,10 +110,10 @@ def make_step(game: Game) -> Callable[[TrainState, Batch], tuple[TrainState, Met
     used, metrics = 0, {}
     for position, move in enumerate(game.moves):
       if move.draws:
-        used += move.repeat
-        turns = jax.tree.map(lambda b: b[used - move.repeat : used], batches)
+        first, used = used, used + move.repeat
+        turns = jax.tree.map(functools.partial(_slice, first, used), batches)
       else:
-        turns = jax.tree.map(lambda b: jnp.broadcast_to(b[used - 1], (move.repeat, *b.shape[1:])), batches)
+        turns = jax.tree.map(functools.partial(_repeat, used - 1, move.repeat), batches)
       state, move_metrics = _take_turns(game, move, state, turns, jax.random.fold_in(round_key, position))
       metrics |= move_metrics
     return state.replace(step=state.step + 1, ema=_averaged(game, state)), metrics
@@ -136,12 +151,46 @@ def averaged(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:
   return params, stats
 
 
+def carry(old: TrainState, fresh: TrainState, optimizers: bool = True) -> TrainState:
+  """The state that the next stage of a run starts from: what the last one left, as far as it fits.
+
+  A leaf of `fresh` whose path, shape and type `old` has too takes the value that it has there; every other leaf stays
+  as it was initialised. The count of rounds and the key are those of `old`.
+
+  Args:
+    old: the state at the end of a stage.
+    fresh: `init`'s of the next stage's game, from the same key.
+    optimizers: whether the optimizers' state is kept where it fits; otherwise every optimizer begins anew.
+  """
+  kept = {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(old)}
+
+  def leaf(path, new):
+    before = kept.get(jax.tree_util.keystr(path))
+    fits = before is not None and (before.shape, before.dtype) == (new.shape, new.dtype)
+    return before if fits else new
+
+  carried = jax.tree.map_with_path(leaf, fresh)
+  return carried.replace(step=old.step, key=old.key, opt=carried.opt if optimizers else fresh.opt)
+
+
+def _slice(first: int, end: int, batches: jax.Array) -> jax.Array:
+  return batches[first:end]
+
+
+def _repeat(index: int, times: int, batches: jax.Array) -> jax.Array:
+  return jnp.broadcast_to(batches[index], (times, *batches.shape[1:]))
+
+
+def _owned(player: Player, stats: Mapping[str, Any]) -> dict[str, Any]:
+  return {net: value for net, value in stats.items() if net in player.owns}
+
+
 def _take_turns(game: Game, move: Move, state: TrainState, turns: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
   """Plays `move.repeat` times, the inner scan that keeps k repetitions one traced update."""
 
   def turn(state, number_and_batch):
     number, batch = number_and_batch
-    return play(game, move.players, state, batch, jax.random.fold_in(key, number))
+    return play(game, move.players, state, batch, jax.random.fold_in(key, number), move.shared_key)
 
   if move.repeat == 1:
     return turn(state, (0, jax.tree.map(lambda b: b[0], turns)))
@@ -188,23 +237,27 @@ def _check(game: Game) -> None:
     _refuse(shared, f"{list(move.players)} move at once, yet more than one of them owns {shared}")
   resting = sorted(set(players) - {name for move in game.moves for name in move.players})
   _refuse(resting, f"the players {resting} never move")
-  _refuse(not game.moves[0].draws, "the first move of a round has to draw: before it there is no batch to be shown")
+  _refuse(not game.moves[0].draws, "the first move of a round has to draw: before it there is no batch to reuse")
 
 
 def _check_loss(game: Game, name: str, state: TrainState, batch: Batch) -> None:
-  """Traces one player's loss, and raises ValueError if it fails, or hands back what it may not write."""
+  """Traces one player's loss, and raises ValueError if what it returns cannot be a move.
+
+  An error inside the loss comes up as it is, with a note.
+  """
   player = game.players[name]
   shapes = {k: tuple(v.shape) for k, v in batch.items()}
   try:
     value, aux = jax.eval_shape(lambda s, b: player.loss(s.params, s, b, s.key), state, dict(batch))
-  except (TypeError, ValueError, AssertionError, KeyError) as error:
-    raise ValueError(f"the loss of player '{name}' cannot take a batch of shapes {shapes}: {error}") from error
+  except Exception as error:
+    error.add_note(f"This was in the loss of player '{name}', on a batch of shapes {shapes}.")
+    raise
   _refuse(value.shape, f"the loss of player '{name}' has shape {value.shape}; it has to be a scalar")
-  _check_owned(name, player, "statistics", aux.stats)
   vectors = {k: v.shape for k, v in aux.metrics.items() if v.shape}
   _refuse(vectors, f"metrics of player '{name}' are not scalars: {vectors}")
-  written = {"stats": dict(aux.stats)} | ({} if aux.memory is None else {"memory": aux.memory})
-  before = {"stats": {k: state.stats[k] for k in aux.stats}} | ({} if aux.memory is None else {"memory": state.memory})
+  owned = _owned(player, aux.stats)
+  written = {"stats": owned} | ({} if aux.memory is None else {"memory": aux.memory})
+  before = {"stats": {k: state.stats[k] for k in owned}} | ({} if aux.memory is None else {"memory": state.memory})
   changed = jax.tree.map(_kind, written) != jax.tree.map(_kind, before)
   _refuse(changed, f"player '{name}' changes the structure, shape or type of statistics or memory")
   for move in game.moves:
@@ -216,7 +269,7 @@ def _check_loss(game: Game, name: str, state: TrainState, batch: Batch) -> None:
 
 def _check_owned(name: str, player: Player, what: str, written: Mapping[str, Any]) -> None:
   foreign = sorted(set(written) - set(player.owns))
-  _refuse(foreign, f"player '{name}' hands back {what} of {foreign}, which it does not own: {list(player.owns)}")
+  _refuse(foreign, f"player '{name}' returns {what} of {foreign}, which it does not own: {list(player.owns)}")
 
 
 def _writes_memory(player: Player, state: TrainState, batch: Batch) -> bool:

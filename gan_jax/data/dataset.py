@@ -1,6 +1,7 @@
 """What every source of data hands to a game: a pure `draw`, and a test split."""
 
 import functools
+import types
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -25,6 +26,9 @@ class Dataset(NamedTuple):
       pytree whose leaves are the arrays it reads: hand it to a jitted function as an argument, and the compiler does
       not take the data for a constant of the program. None where the images do not fit into memory and are streamed.
     test: the held-out split as stored (see `decode`), never seen by `draw` nor `stream`.
+    domains: the batch's keys that are data: ("x",), or ("x", "y") where it is unpaired.
+    arrays: what `draw` reads, by name: the training examples as stored ("x", "label", "y", "label_y"), or a
+      distribution's parameters ("means", "scales", "weights"); empty where the data is streamed.
     stream: None, or where `draw` is None `(n, seed, start, shard) -> iterator` of batches of n in NumPy, from number
       `start` on and as stored (see `decode`): `gan_jax.data.stream.batches` with the files as its sources.
   """
@@ -36,6 +40,8 @@ class Dataset(NamedTuple):
   draw: jax.tree_util.Partial | None
   test: Mapping[str, np.ndarray]
   stream: Callable | None = None
+  domains: tuple[str, ...] = ("x",)
+  arrays: Mapping[str, jax.Array] = types.MappingProxyType({})
 
 
 def decode(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
@@ -63,7 +69,9 @@ def from_arrays(
       size already. None draws whole images.
     flip: whether half of the images are mirrored as they are drawn.
   """
-  return Dataset(name, _shape(train["x"], crop), classes, len(train["x"]), _sampler(train, crop, flip), test)
+  arrays = {k: jnp.asarray(v) for k, v in train.items()}
+  draw = jax.tree_util.Partial(_sampler(crop, flip), arrays)
+  return Dataset(name, _shape(train["x"], crop), classes, len(train["x"]), draw, test, arrays=arrays)
 
 
 def from_domains(
@@ -92,8 +100,11 @@ def from_domains(
     raise ValueError(f"{name}: images {list(shape)} in domain x but {list(other)} in domain y; bring them to one shape")
   if shared := train_x.keys() & train_y.keys():
     raise ValueError(f"{name}: both domains have {sorted(shared)}, and a batch has one entry of a name; rename one")
-  draw = jax.tree_util.Partial(_draw_both, _sampler(train_x, crop, flip), _sampler(train_y, crop, flip))
-  return Dataset(name, shape, classes, min(len(train_x["x"]), len(train_y["y"])), draw, test)
+  arrays = {k: jnp.asarray(v) for k, v in {**train_x, **train_y}.items()}
+  draw_one, of = _sampler(crop, flip), (tuple(train_x), tuple(train_y))
+  draw = jax.tree_util.Partial(functools.partial(_draw_both, draw_one, *of), arrays)
+  size = min(len(train_x["x"]), len(train_y["y"]))
+  return Dataset(name, shape, classes, size, draw, test, domains=("x", "y"), arrays=arrays)
 
 
 def augment(images: jax.Array, key: jax.Array, crop: int | None = None, flip: bool = False) -> jax.Array:
@@ -175,11 +186,9 @@ def _shape(images: np.ndarray, crop: int | None) -> tuple[int, ...]:
   return tuple(images.shape[1:]) if crop is None else (crop, crop, images.shape[3])
 
 
-def _sampler(train: Mapping[str, np.ndarray], crop: int | None, flip: bool) -> jax.tree_util.Partial:
-  arrays = {k: jnp.asarray(v) for k, v in train.items()}
-  if crop is None and not flip:
-    return jax.tree_util.Partial(_draw, arrays)
-  return jax.tree_util.Partial(functools.partial(_draw_augmented, crop=crop, flip=flip), arrays)
+def _sampler(crop: int | None, flip: bool) -> Callable:
+  """`(arrays, key, n) -> batch`."""
+  return _draw if crop is None and not flip else functools.partial(_draw_augmented, crop=crop, flip=flip)
 
 
 def _draw(arrays: Mapping[str, jax.Array], key: jax.Array, n: int) -> dict[str, jax.Array]:
@@ -196,10 +205,15 @@ def _draw_augmented(
 
 
 def _draw_both(
-  draw_x: jax.tree_util.Partial, draw_y: jax.tree_util.Partial, key: jax.Array, n: int
+  draw: Callable,
+  names_x: tuple[str, ...],
+  names_y: tuple[str, ...],
+  arrays: Mapping[str, jax.Array],
+  key: jax.Array,
+  n: int,
 ) -> dict[str, jax.Array]:
   key_x, key_y = jax.random.split(key)
-  return draw_x(key_x, n) | draw_y(key_y, n)
+  return draw({k: arrays[k] for k in names_x}, key_x, n) | draw({k: arrays[k] for k in names_y}, key_y, n)
 
 
 def _pick(arrays: Mapping[str, jax.Array], key: jax.Array, n: int) -> dict[str, jax.Array]:

@@ -80,7 +80,8 @@ def load(
     make = from_arrays if len(train) == 1 else from_domains
     return make(name, *(images.arrays() for images in train), held_out, classes, crop, flip)
   stream = functools.partial(batches, train, crop=crop, flip=flip)
-  return Dataset(name, shape, classes, min(map(len, train)), None, held_out, stream)
+  domains = ("x", "y") if len(train) == 2 else ("x",)
+  return Dataset(name, shape, classes, min(map(len, train)), None, held_out, stream, domains)
 
 
 def read_image(path: pathlib.Path, channels: int, side: int | None = None) -> np.ndarray:

@@ -44,7 +44,7 @@ def mnist2colour(resolution: int = 32) -> Dataset:
   if resolution > largest:
     raise ValueError(f"resolution is {resolution}, but the patches of mnist2colour are at most {largest} pixels wide")
   digits = mnist5k(resolution)
-  train_x, train_y = _halves({k: np.asarray(v) for k, v in digits.draw.args[0].items()})
+  train_x, train_y = _halves({k: np.asarray(v) for k, v in digits.arrays.items()})
   test_x, test_y = _halves(digits.test)
   random = np.random.RandomState(2015)  # its numbers stay the same from one version of NumPy to the next
   train_y = {k: np.repeat(v, _PATCHES, axis=0) for k, v in train_y.items()}

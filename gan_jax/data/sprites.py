@@ -69,7 +69,7 @@ def sprites(
   draw = jax.tree_util.Partial(functools.partial(_draw, resolution), leaves)
   test = {k: np.asarray(v) for k, v in draw(jax.random.key(_TEST_KEY), _HELD_OUT).items()}
   test["x"] = np.round((test["x"] + 1) * 127.5).astype(np.uint8)
-  return Dataset("sprites", (resolution, resolution, 1), len(kinds), None, draw, test)
+  return Dataset("sprites", (resolution, resolution, 1), len(kinds), None, draw, test, arrays=leaves)
 
 
 @functools.partial(jax.jit, static_argnums=1)  # op by op it would take seconds, most of them to compile

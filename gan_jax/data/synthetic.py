@@ -113,7 +113,7 @@ def parallel_lines(distance: float = 1.0) -> Dataset:
     distance: between the lines, of any sign.
 
   Returns:
-    Dataset of "x" [2] and "fake" [2]; it has no labels. A sweep may replace `draw.args[0]["distance"]`.
+    Dataset of "x" [2] and "fake" [2]; it has no labels. A sweep may replace `arrays["distance"]`.
 
   Raises:
     ValueError: distance is not finite.
@@ -147,9 +147,10 @@ def _mixture(name: str, means: np.ndarray, scales: Sequence[float], weights: Seq
 
 
 def _sampler(name: str, shape: tuple[int, ...], classes: int, draw: Callable, parameters: Mapping) -> Dataset:
-  draw = jax.tree_util.Partial(draw, {k: jnp.asarray(v, jnp.float32) for k, v in parameters.items()})
+  arrays = {k: jnp.asarray(v, jnp.float32) for k, v in parameters.items()}
+  draw = jax.tree_util.Partial(draw, arrays)
   test = {k: np.asarray(v) for k, v in draw(jax.random.key(_TEST_KEY), _HELD_OUT).items()}
-  return Dataset(name, shape, classes, None, draw, test)
+  return Dataset(name, shape, classes, None, draw, test, arrays=arrays)
 
 
 def _draw_mixture(mixture: Mapping[str, jax.Array], key: jax.Array, n: int) -> dict[str, jax.Array]:

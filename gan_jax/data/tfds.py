@@ -62,7 +62,10 @@ def load(name: str, resolution: int | None = None, resize: int = 0, flip: bool =
     make = from_domains if unpaired else from_arrays
     return make(f"tfds:{name}", *(images.arrays() for images in train), held_out, classes, crop, flip)
   stream = functools.partial(batches, train, crop=crop, flip=flip)
-  return Dataset(f"tfds:{name}", held_out["x"].shape[1:], classes, min(map(len, train)), None, held_out, stream)
+  domains = ("x", "y") if len(train) == 2 else ("x",)
+  return Dataset(
+    f"tfds:{name}", held_out["x"].shape[1:], classes, min(map(len, train)), None, held_out, stream, domains
+  )
 
 
 class _Images:

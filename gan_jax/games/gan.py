@@ -1,58 +1,213 @@
-"""Two players, one score: any adversarial pair of losses as a game. Goodfellow et al. 2014, algorithm 1."""
+"""A generator against a discriminator, with any adversarial pair of losses. Goodfellow et al. 2014, algorithm 1."""
 
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import chex
 import jax
+import jax.numpy as jnp
+import optax
 
-from gan_jax.game import Game, Net, Optimizers
-from gan_jax.games import two_player
-from gan_jax.games.two_player import Penalty, Prior, Scheduled
+from gan_jax import optim, priors
+from gan_jax.errors import ConfigError
+from gan_jax.forward import Forward, forward
+from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Scheduled, optimizer_of
+from gan_jax.games._extends import extends
 from gan_jax.losses.adversarial import AdversarialLoss
+from gan_jax.losses.penalties import Critic, Penalty
+from gan_jax.optim import at
 
 
+def specs(data: DataSpec, *, latent_dim: int, noise_conditional: bool = False, **_: Any) -> dict[str, NetSpec]:
+  """A generator z -> x, and a discriminator x -> score, or (x, level of noise) -> score if it is noise-conditional."""
+  seen = (data.x, ()) if noise_conditional else (data.x,)
+  return {"generator": NetSpec(((latent_dim,),), data.x), "discriminator": NetSpec(seen, ())}
+
+
+class Play(NamedTuple):
+  """One batch as the critic sees it, of which both players' losses are made.
+
+  Attributes:
+    real: scores of the data, [B].
+    fake: scores of generated data, [B].
+    seen: the data and the generated data themselves, [B, ...] each, with their noise.
+    critic: `x -> scores` in training, a pure function, for penalties.
+    key: for what a penalty draws.
+    step: rounds played.
+  """
+
+  real: jax.Array
+  fake: jax.Array
+  seen: tuple[jax.Array, jax.Array]
+  critic: Critic
+  key: jax.Array
+  step: jax.Array
+
+
+def pair(
+  nets: Mapping[str, Net],
+  critic_loss: Callable[[Play], tuple[jax.Array, dict[str, jax.Array]]],
+  generator_loss: Callable[[Play], jax.Array],
+  critic_steps: int = 1,
+  project: Callable[[Any], Any] = lambda params: params,
+  *,
+  tx: Optimizers,
+  latent_dim: int,
+  prior: priors.Prior = priors.normal,
+  instance_noise: Scheduled | None = None,
+  noise_conditional: bool = False,
+  simultaneous: bool = False,
+  extra_gradient: bool = False,
+) -> Game:
+  """The game of a generator against a critic, which owns the other net and has its name.
+
+  Args:
+    nets: "generator", latents [B, latent_dim] to data [B, ...], and one more, data to raw scores [B].
+    critic_loss: of a `Play`, what the critic minimises, and metrics to log beside its mean scores "real" and "fake".
+    generator_loss: of a `Play`, what the generator minimises.
+    critic_steps: critic moves a round, each with a batch and latents of its own.
+    project: applied to the critic's parameters after each of its updates.
+    tx: one optimizer for both players, or a mapping by name.
+    latent_dim: size of the latent z.
+    prior: `(key, shape) -> z`.
+    instance_noise: standard deviation, in units of the data, of Gaussian noise on everything that the critic sees, real
+      and generated, in both players' moves and in penalties; a number, a schedule of the round, or None for no noise.
+      Sønderby et al. 2017; Arjovsky and Bottou 2017, section 3.
+    noise_conditional: the critic sees how much noise there is, as a second input [B].
+    simultaneous: both players move at once from the same state, in place of one after the other.
+    extra_gradient: both players move at once, twice: a look ahead, and a step from the start with the gradient found
+      there, each with a batch and latents of its own. See `optim.extra_gradient`.
+
+  Raises:
+    ConfigError: if `latent_dim` or `critic_steps` is below 1, the players move at once and the critic moves more than
+      once, or it is noise-conditional without noise.
+  """
+  (name,) = set(nets) - {"generator"}
+  if latent_dim < 1 or critic_steps < 1:
+    raise ConfigError(f"latent_dim is {latent_dim}, {name}_steps is {critic_steps}; both have to be at least 1")
+  if noise_conditional and instance_noise is None:
+    raise ConfigError(f"noise_conditional gives the {name} the level of an instance_noise that is not there")
+  if (simultaneous or extra_gradient) and critic_steps != 1:
+    raise ConfigError(f"players that move at once move once: {name}_steps is {critic_steps}, not 1")
+  latent = lambda key, n: prior(jax.random.split(key)[0], (n, latent_dim))
+  play = _play(nets, name, latent, instance_noise, noise_conditional)
+
+  def critic(params, state, batch, key):
+    use, played = play(params, state, batch, key)
+    value, metrics = critic_loss(played)
+    return value, Aux(use.stats, metrics={"real": jnp.mean(played.real), "fake": jnp.mean(played.fake)} | metrics)
+
+  def generator(params, state, batch, key):
+    use, played = play(params, state, batch, key)
+    return generator_loss(played), Aux(use.stats)
+
+  optimizers = _optimizers(tx, name, extra_gradient)
+  players = {
+    name: Player((name,), critic, optimizers[name], lambda owned: {name: project(owned[name])}),
+    "generator": Player(("generator",), generator, optimizers["generator"]),
+  }
+  abilities = _abilities(nets, name, latent, noise_conditional)
+  return Game(nets, players, _moves(name, critic_steps, simultaneous, extra_gradient), **abilities)
+
+
+@extends(pair)
 def make(
   *,
   generator: Net,
   discriminator: Net,
   loss: AdversarialLoss,
-  tx: Optimizers,
   penalty: Penalty | None = None,
   penalty_weight: Scheduled = 1.0,
-  instance_noise: Scheduled | None = None,
   discriminator_steps: int = 1,
-  simultaneous: bool = False,
-  extra_gradient: bool = False,
-  latent_dim: int = 64,
-  prior: Prior = jax.random.normal,
+  **shared: Any,
 ) -> Game:
-  """The game of a generator against a discriminator.
+  """The game of eq. 1, or of any other pair of losses; `pair` has the other arguments.
 
   Args:
     generator: latents [B, latent_dim] to data [B, ...].
     discriminator: data [B, ...] to raw scores [B].
     loss: what each of them minimises.
-    tx: one optimiser for both players, or a mapping with one for "discriminator" and one for "generator".
-    penalty: on the discriminator, `(critic, real, fake, key) -> scalar`, made of `losses.penalties`.
+    penalty: on the discriminator, one of `losses.penalties`; logged, without its weight, as "penalty".
     penalty_weight: what it is multiplied with; a number, or a schedule of the round.
-    instance_noise: standard deviation of noise on all that the discriminator is shown, as in `two_player.make`.
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
-    simultaneous: both players move at once from the same state, in place of one after the other.
-    extra_gradient: both look ahead, then step from where they started, as in `two_player.make`.
-    latent_dim: size of the latent z.
-    prior: `(key, shape) -> z`.
-
-  Raises:
-    ValueError: as `two_player.make`.
   """
-  return two_player.make(
-    generator=generator,
-    scorer=discriminator,
-    loss=loss,
-    tx=tx,
-    penalty=penalty,
-    penalty_weight=penalty_weight,
-    instance_noise=instance_noise,
-    scorer_steps=discriminator_steps,
-    simultaneous=simultaneous,
-    extra_gradient=extra_gradient,
-    latent_dim=latent_dim,
-    prior=prior,
-  )
+
+  def discriminator_loss(play):
+    value = loss.discriminator(play.real, play.fake)
+    if penalty is None:
+      return value, {}
+    cost = penalty(play.critic, *play.seen, play.key)
+    return value + at(penalty_weight, play.step) * cost, {"penalty": cost}
+
+  def generator_loss(play):
+    return loss.generator(play.fake, play.real)
+
+  nets = {"generator": generator, "discriminator": discriminator}
+  return pair(nets, discriminator_loss, generator_loss, discriminator_steps, **shared)
+
+
+def _play(
+  nets: Mapping[str, Net],
+  critic: str,
+  latent: Callable[[jax.Array, int], jax.Array],
+  instance_noise: Scheduled | None,
+  noise_conditional: bool,
+) -> Callable[..., tuple[Forward, Play]]:
+  """`(params, state, batch, key) -> (use, Play)`: what both losses begin with."""
+
+  def play(params, state, batch, key):
+    z_key, net_key, _, noise_key, _, penalty_key = jax.random.split(key, 6)
+    use = forward(nets, params, state, net_key)
+    x = batch["x"]
+    fake = use("generator", latent(z_key, len(x)))
+    chex.assert_equal_shape([fake, x])
+    x, fake = noisy((x, fake), instance_noise, state.step, noise_key)
+    known = _level(at(instance_noise, state.step), x) if noise_conditional else ()
+    real_scores, fake_scores = use(critic, x, *known), use(critic, fake, *known)
+    return use, Play(real_scores, fake_scores, (x, fake), use.function(critic, *known), penalty_key, state.step)
+
+  return play
+
+
+def _abilities(nets: Mapping[str, Net], critic: str, latent: Callable, noise_conditional: bool) -> dict[str, Callable]:
+  """Samples, and scores of data, without noise."""
+
+  def sample(params, stats, key, n, latents=None):
+    z = latent(key, n) if latents is None else latents
+    return nets["generator"].apply(params["generator"], stats["generator"], z, train=False)[0]
+
+  def score(params, stats, x):
+    known = _level(0.0, x) if noise_conditional else ()
+    return nets[critic].apply(params[critic], stats[critic], x, *known, train=False)[0]
+
+  return {"sample": sample, "score": score}
+
+
+def _level(deviation: Number | None, x: jax.Array) -> tuple[jax.Array]:
+  """A level of noise as an input of a net beside x [B, ...]: [B]."""
+  return (jnp.full(len(x), deviation, x.dtype),)
+
+
+def noisy(
+  data: tuple[jax.Array, ...], deviation: Scheduled | None, step: jax.Array, key: jax.Array
+) -> tuple[jax.Array, ...]:
+  """Adds N(0, deviation^2) to every entry of each array [B, ...]; None adds nothing. Sønderby et al. 2017."""
+  if deviation is None:
+    return data
+  keys = jax.random.split(key, len(data))
+  return tuple(x + at(deviation, step) * jax.random.normal(k, x.shape, x.dtype) for x, k in zip(data, keys))
+
+
+def _moves(critic: str, steps: int, simultaneous: bool, extra_gradient: bool) -> tuple[Move, ...]:
+  """One round."""
+  if extra_gradient:
+    return (Move((critic, "generator"), repeat=2),)
+  if simultaneous:
+    return (Move((critic, "generator")),)
+  return (Move((critic,), steps), Move(("generator",), draws=False))
+
+
+def _optimizers(tx: Optimizers, critic: str, extra_gradient: bool) -> dict[str, optax.GradientTransformation]:
+  """Each player's optimizer."""
+  both = {player: optimizer_of(tx, player) for player in (critic, "generator")}
+  return {player: optim.extra_gradient(each) for player, each in both.items()} if extra_gradient else both

@@ -3,23 +3,38 @@ information maximizing generative adversarial nets", eq. 6:
 
     min_{G, Q} max_D V(D, G) - lambda L_I(G, Q),    L_I = E[log Q(c | G(z, c))] + H(c).
 
-D and Q are heads on one trunk. Two variants are published, and differ in who owns Q. In the equation the generator does:
-the trunk then learns from V alone. In the authors' code the discriminator does, and the trunk learns from both; the
+D and Q are heads on one trunk. Two variants are published, and differ in who owns Q. In the equation the generator
+does: the trunk then learns from V alone. In the authors' code the discriminator does, and the trunk learns from both; the
 generator minimises the same loss in each.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
 
-from gan_jax.game import Aux, Game, Move, Net, Optimizers, Player, optimizer_of
-from gan_jax.games import statistics
-from gan_jax.games.two_player import Number, Prior, Scheduled, noisy
+from gan_jax import priors
+from gan_jax.errors import ConfigError
+from gan_jax.forward import forward
+from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Scheduled, optimizer_of
+from gan_jax.games.gan import noisy
 from gan_jax.losses import information
 from gan_jax.losses.adversarial import AdversarialLoss
+
+
+def specs(
+  data: DataSpec, *, latent_dim: int, categorical: tuple[int, ...], continuous: int, learnt_variance: bool, **_: Any
+) -> dict[str, NetSpec]:
+  """A generator (z, c) -> x, a trunk x -> features, and two heads on it: D's score, and what Q says of the codes."""
+  codes = Codes(tuple(categorical), continuous, learnt_variance)
+  return {
+    "generator": NetSpec(((latent_dim,),), data.x),
+    "trunk": NetSpec((data.x,), None),
+    "discriminator": NetSpec(("trunk",), ()),
+    "recognition": NetSpec(("trunk",), (codes.outputs,)),
+  }
 
 
 class Codes(NamedTuple):
@@ -70,6 +85,18 @@ class Codes(NamedTuple):
     return logits, mean, information.floor_variance(spread) if self.learnt_variance else 0.0
 
 
+class LatentCodes(NamedTuple):
+  """What a trained InfoGAN can be asked for beside samples.
+
+  Attributes:
+    codes: which there are; `sample(..., codes=codes.encode(...))` generates with them.
+    read: `(params, stats, x) -> (logits, means, log-variances)`, Q(c | x) of data as `Codes.read` has it.
+  """
+
+  codes: Codes
+  read: Callable[..., tuple[list[jax.Array], jax.Array, jax.Array | float]]
+
+
 def make(
   *,
   generator: Net,
@@ -78,21 +105,21 @@ def make(
   recognition: Net,
   loss: AdversarialLoss,
   tx: Optimizers,
-  latent_dim: int = 74,
-  categorical: tuple[int, ...] = (10,),
-  continuous: int = 2,
-  learnt_variance: bool = True,
+  latent_dim: int,
+  categorical: tuple[int, ...],
+  continuous: int,
+  learnt_variance: bool,
   categorical_weight: Number = 1.0,
   continuous_weight: Number = 0.1,
   recognition_owner: str = "discriminator",
   discriminator_steps: int = 1,
   instance_noise: Scheduled | None = None,
-  prior: Prior = jax.random.normal,
+  prior: priors.Prior = priors.normal,
 ) -> Game:
   """The game of a generator against a trunk with two heads.
 
-  Both players log, in nats, the bound L_I of each code: "information_categorical_0", "information_continuous_0" and so on.
-  Of a continuous code it is stated with the variance that fits the batch best where the loss has it fixed to one.
+  Both players log, in nats, the bound L_I of each code: "information_categorical_0", "information_continuous_0" and so
+  on. Of a continuous code it is stated with the variance that fits the batch best where the loss has it fixed to one.
 
   Args:
     generator: latents [B, latent_dim] to data [B, ...].
@@ -100,7 +127,7 @@ def make(
     discriminator: features [B, F] to raw scores [B].
     recognition: features [B, F] to [B, Codes.outputs], Q.
     loss: V, what generator and discriminator minimise of it.
-    tx: one optimiser for both players, or a mapping with one for "discriminator" and one for "generator".
+    tx: one optimizer for both players, or a mapping with one for "discriminator" and one for "generator".
     latent_dim: size of the whole latent: noise z first, codes c behind it, as `Codes` has them.
     categorical: classes of each categorical code.
     continuous: how many continuous codes.
@@ -108,10 +135,10 @@ def make(
     categorical_weight: lambda of the categorical codes.
     continuous_weight: lambda of the continuous codes.
     recognition_owner: "discriminator", as in the authors' code: it owns trunk, discriminator and recognition, and
-      minimises its side of V - lambda L_I. "generator", eq. 6 to the letter: the generator owns generator and recognition,
-      the discriminator trunk and discriminator, and minimises V alone.
+      minimises its side of V - lambda L_I. "generator", eq. 6 to the letter: the generator owns generator and
+      recognition, the discriminator trunk and discriminator, and minimises V alone.
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
-    instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the trunk is shown in training,
+    instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the trunk sees in training,
       real and generated, in both players' moves; a number, a schedule of the round, or None for no noise. Q learns from
       generated data alone: where D tells the two kinds apart, what Q has learnt need not hold for real data.
     prior: `(key, shape) -> z`, of the noise.
@@ -120,110 +147,105 @@ def make(
     The game. Its `sample` takes `codes`, [n, Codes.size] as `Codes.encode` makes them, in place of drawing them.
 
   Raises:
-    ValueError: if there is no code, the codes do not fit into the latent, or the owner is not one of the two.
+    ConfigError: if there is no code, the codes do not fit into the latent, or the owner is not one of the two.
   """
   codes = Codes(tuple(categorical), continuous, learnt_variance)
-  if not codes.size or continuous < 0 or any(classes < 2 for classes in categorical):
-    raise ValueError(
-      f"categorical is {tuple(categorical)}, continuous {continuous}; at least one code is needed, and 2 classes in each"
-    )
-  if latent_dim < codes.size:
-    raise ValueError(f"latent_dim is {latent_dim}, but the codes alone take {codes.size} entries")
-  if recognition_owner not in ("discriminator", "generator"):
-    raise ValueError(f"recognition_owner is {recognition_owner!r}; it is 'discriminator' or 'generator'")
-  if discriminator_steps < 1:
-    raise ValueError(f"discriminator_steps is {discriminator_steps}; it has to be at least 1")
+  _check(codes, latent_dim, recognition_owner, discriminator_steps)
   nets = {"generator": generator, "trunk": trunk, "discriminator": discriminator, "recognition": recognition}
   owns = {"discriminator": ("trunk", "discriminator"), "generator": ("generator",)}
   owns[recognition_owner] += ("recognition",)
-  frame = _Frame(nets, codes, latent_dim, prior, (categorical_weight, continuous_weight), instance_noise)
-  losses = {"discriminator": _discriminator_loss, "generator": _generator_loss}
+  latent = lambda key, c: jnp.concatenate([prior(key, (len(c), latent_dim - codes.size)), c], axis=1)
+  play = _play(nets, codes, latent, (categorical_weight, continuous_weight), instance_noise)
+
+  def discriminator_loss(params, state, batch, key):
+    use, real, fake, weighted, by_code = play(params, state, batch, key)
+    value = loss.discriminator(real, fake) - (weighted if recognition_owner == "discriminator" else 0.0)
+    metrics = {"real": real.mean(), "fake": fake.mean()} | by_code
+    return value, Aux(use.stats, metrics=metrics)
+
+  def generator_loss(params, state, batch, key):
+    use, real, fake, weighted, by_code = play(params, state, batch, key)
+    return loss.generator(fake, real) - weighted, Aux(use.stats, metrics=by_code)
+
+  losses = {"discriminator": discriminator_loss, "generator": generator_loss}
   return Game(
     nets=nets,
-    players={
-      name: Player(owned, losses[name](frame, loss, owned), optimizer_of(tx, name)) for name, owned in owns.items()
-    },
+    players={name: Player(owned, losses[name], optimizer_of(tx, name)) for name, owned in owns.items()},
     moves=(Move(("discriminator",), discriminator_steps), Move(("generator",), draws=False)),
-    sample=frame.sample,
+    **_abilities(nets, codes, latent),
   )
 
 
-class _Frame(NamedTuple):
-  """What both losses are made of."""
+def _check(codes: Codes, latent_dim: int, recognition_owner: str, discriminator_steps: int) -> None:
+  if not codes.size or codes.continuous < 0 or any(classes < 2 for classes in codes.categorical):
+    raise ConfigError(
+      f"categorical is {codes.categorical}, continuous {codes.continuous}; at least one code is needed, and 2 classes "
+      "in each"
+    )
+  if latent_dim < codes.size:
+    raise ConfigError(f"latent_dim is {latent_dim}, but the codes alone take {codes.size} entries")
+  if recognition_owner not in ("discriminator", "generator"):
+    raise ConfigError(f"recognition_owner is {recognition_owner!r}; it is 'discriminator' or 'generator'")
+  if discriminator_steps < 1:
+    raise ConfigError(f"discriminator_steps is {discriminator_steps}; it has to be at least 1")
 
-  nets: dict[str, Net]
-  codes: Codes
-  latent_dim: int
-  prior: Prior
-  weights: tuple[Number, Number]
-  instance_noise: Scheduled | None
 
-  def latent(self, key, codes):
-    """Latents with these codes [n, Codes.size], and noise before them."""
-    chex.assert_shape(codes, (None, self.codes.size))
-    noise = self.prior(key, (len(codes), self.latent_dim - self.codes.size))
-    return jnp.concatenate([noise, codes], axis=1)
+def _play(
+  nets: Mapping[str, Net],
+  codes: Codes,
+  latent: Callable[[jax.Array, jax.Array], jax.Array],
+  weights: tuple[Number, Number],
+  instance_noise: Scheduled | None,
+) -> Callable[..., tuple]:
+  """`(params, state, batch, key) -> (use, D's real and fake scores, lambda L_I, L_I by code)`, for both losses."""
 
-  def sample(self, params, stats, key, n, codes=None):
-    noise_key, codes_key = jax.random.split(key)
-    codes = self.codes.encode(*self.codes.draw(codes_key, n)) if codes is None else codes
-    latent = self.latent(noise_key, codes)
-    return self.nets["generator"].apply(params["generator"], stats["generator"], latent, train=False)[0]
-
-  def play(self, params, state, batch, key):
-    """Scores of real and generated data, the bound of each code, and the statistics that this moved."""
-    noise_key, codes_key, *keys, shown_key = jax.random.split(key, 9)
-    use = lambda net, x, key: self.nets[net].apply(params[net], state.stats[net], x, key=key)
-    c = self.codes.draw(codes_key, len(batch["x"]))
-    fake, generator_stats = use("generator", self.latent(noise_key, self.codes.encode(*c)), keys[0])
+  def play(params, state, batch, key):
+    z_key, codes_key, net_key, *_, noise_key = jax.random.split(key, 9)
+    use = forward(nets, params, state, net_key)
+    c = codes.draw(codes_key, len(batch["x"]))
+    fake = use("generator", latent(z_key, codes.encode(*c)))
     chex.assert_equal_shape([fake, batch["x"]])
-    shown = noisy((batch["x"], fake), self.instance_noise, state.step, shown_key)
-    real_features, real_trunk = use("trunk", shown[0], keys[1])
-    fake_features, fake_trunk = use("trunk", shown[1], keys[2])
-    real, real_head = use("discriminator", real_features, keys[3])
-    fake, fake_head = use("discriminator", fake_features, keys[4])
-    outputs, recognition_stats = use("recognition", fake_features, keys[5])
-    moved = {
-      "generator": generator_stats,
-      "trunk": statistics.mean(real_trunk, fake_trunk),
-      "discriminator": statistics.mean(real_head, fake_head),
-      "recognition": recognition_stats,
-    }
-    return (real, fake), self._information(outputs, *c), moved
+    x, fake = noisy((batch["x"], fake), instance_noise, state.step, noise_key)
+    real_features, fake_features = use("trunk", x), use("trunk", fake)
+    real, fake = use("discriminator", real_features), use("discriminator", fake_features)
+    return use, real, fake, *_information(codes, weights, use("recognition", fake_features), *c)
 
-  def _information(self, outputs, categories, continuous):
-    """lambda L_I, and L_I of each code, in nats."""
-    logits, mean, log_variance = self.codes.read(outputs)
-    of_classes = [
-      information.bound(information.categorical_log_likelihood(*pair), information.categorical_entropy(k))
-      for *pair, k in zip(logits, categories, self.codes.categorical)
-    ]
-    entropy = information.uniform_entropy()
-    of_numbers = information.bound(information.gaussian_log_likelihood(continuous, mean, log_variance), entropy)
-    weighted = self.weights[0] * sum(of_classes) + self.weights[1] * jnp.sum(of_numbers)
-    if not self.codes.learnt_variance:
-      fitted = information.floor_variance(information.fitted_log_variance(continuous, mean))
-      of_numbers = information.bound(information.gaussian_log_likelihood(continuous, mean, fitted), entropy)
-    told = {f"information_categorical_{i}": value for i, value in enumerate(of_classes)}
-    return weighted, told | {f"information_continuous_{i}": of_numbers[i] for i in range(self.codes.continuous)}
+  return play
 
 
-def _discriminator_loss(frame: _Frame, loss: AdversarialLoss, owns: tuple[str, ...]) -> Callable[..., Any]:
-  """Its side of V, less lambda L_I where it owns Q."""
+def _abilities(nets: Mapping[str, Net], codes: Codes, latent: Callable) -> dict[str, Any]:
+  def sample(params, stats, key, n, latents=None, codes=None, drawn=codes):
+    noise_key, codes_key = jax.random.split(key)
+    if latents is None:
+      c = drawn.encode(*drawn.draw(codes_key, n)) if codes is None else codes
+      chex.assert_shape(c, (n, drawn.size))
+      latents = latent(noise_key, c)
+    return nets["generator"].apply(params["generator"], stats["generator"], latents, train=False)[0]
 
-  def discriminator_loss(params, state, batch, key):
-    (real, fake), (weighted, told), moved = frame.play(params, state, batch, key)
-    value = loss.discriminator(real, fake) - (weighted if "recognition" in owns else 0.0)
-    return value, Aux({net: moved[net] for net in owns}, metrics={"real": real.mean(), "fake": fake.mean()} | told)
+  def head(name):
+    def apply(params, stats, x):
+      features, _ = nets["trunk"].apply(params["trunk"], stats["trunk"], x, train=False)
+      return nets[name].apply(params[name], stats[name], features, train=False)[0]
 
-  return discriminator_loss
+    return apply
+
+  recognise = head("recognition")
+  read = LatentCodes(codes, lambda params, stats, x: codes.read(recognise(params, stats, x)))
+  return {"sample": sample, "score": head("discriminator"), "codes": read}
 
 
-def _generator_loss(frame: _Frame, loss: AdversarialLoss, owns: tuple[str, ...]) -> Callable[..., Any]:
-  """Its side of V, less lambda L_I."""
-
-  def generator_loss(params, state, batch, key):
-    (real, fake), (weighted, told), moved = frame.play(params, state, batch, key)
-    return loss.generator(fake, real) - weighted, Aux({net: moved[net] for net in owns}, metrics=told)
-
-  return generator_loss
+def _information(codes: Codes, weights: tuple[Number, Number], outputs, categories, continuous):
+  """lambda L_I, and L_I of each code by name, in nats."""
+  logits, mean, log_variance = codes.read(outputs)
+  of_classes = [
+    information.bound(information.categorical_log_likelihood(*pair), information.categorical_entropy(k))
+    for *pair, k in zip(logits, categories, codes.categorical)
+  ]
+  entropy = information.uniform_entropy()
+  of_numbers = information.bound(information.gaussian_log_likelihood(continuous, mean, log_variance), entropy)
+  weighted = weights[0] * sum(of_classes) + weights[1] * jnp.sum(of_numbers)
+  if not codes.learnt_variance:
+    fitted = information.floor_variance(information.fitted_log_variance(continuous, mean))
+    of_numbers = information.bound(information.gaussian_log_likelihood(continuous, mean, fitted), entropy)
+  by_code = {f"information_categorical_{i}": value for i, value in enumerate(of_classes)}
+  return weighted, by_code | {f"information_continuous_{i}": of_numbers[i] for i in range(codes.continuous)}

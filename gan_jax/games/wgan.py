@@ -6,23 +6,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from gan_jax.game import Game, Net, Optimizers
-from gan_jax.games import two_player
-from gan_jax.games.two_player import Number, Prior
-from gan_jax.losses import adversarial
+from gan_jax.game import DataSpec, Game, Net, NetSpec, Number
+from gan_jax.games import gan
+from gan_jax.games._extends import extends
 
 
-def make(
-  *,
-  generator: Net,
-  critic: Net,
-  tx: Optimizers,
-  clip: Number = 0.01,
-  critic_steps: int = 5,
-  latent_dim: int = 64,
-  prior: Prior = jax.random.normal,
-) -> Game:
-  """The game of algorithm 1, whose optimiser is RMSProp at 5e-5 for both players.
+def specs(data: DataSpec, **settings: Any) -> dict[str, NetSpec]:
+  """As `gan.specs`, with a critic in place of the discriminator: its scores are no logits."""
+  nets = gan.specs(data, **settings)
+  return {"generator": nets["generator"], "critic": nets["discriminator"]}
+
+
+@extends(gan.pair)
+def make(*, generator: Net, critic: Net, clip: Number = 0.01, critic_steps: int = 5, **shared: Any) -> Game:
+  """The game of algorithm 1, whose optimizer is RMSProp at 5e-5 for both players; `gan.pair` has the other arguments.
 
   The critic logs "w1", minus its loss: an estimate of K W1 in units of the data, where the clipping makes the critic
   K-Lipschitz for a K that is not known.
@@ -30,25 +27,22 @@ def make(
   Args:
     generator: latents [B, latent_dim] to data [B, ...].
     critic: data [B, ...] to raw scores [B].
-    tx: one optimiser for both players, or a mapping with one for "critic" and one for "generator".
-    clip: largest absolute value of a weight of the critic. Layers with a parameter "scale", batch norm and its kin, are
-      not clipped.
+    clip: largest absolute value of a weight of the critic. Layers with a parameter "scale", batch norm and other norms,
+      are not clipped.
     critic_steps: critic moves a round, each with a batch and latents of its own.
-    latent_dim: size of the latent z.
-    prior: `(key, shape) -> z`.
   """
-  return two_player.make(
-    generator=generator,
-    scorer=critic,
-    role="critic",
-    loss=adversarial.wasserstein(),
-    tx=tx,
-    project=lambda params: clipped(params, clip),
-    estimate="w1",
-    scorer_steps=critic_steps,
-    latent_dim=latent_dim,
-    prior=prior,
-  )
+
+  def critic_loss(play):
+    w1 = jnp.mean(play.real) - jnp.mean(play.fake)  # eq. 2
+    return -w1, {"w1": w1}
+
+  nets = {"generator": generator, "critic": critic}
+  return gan.pair(nets, critic_loss, generator_loss, critic_steps, lambda params: clipped(params, clip), **shared)
+
+
+def generator_loss(play: gan.Play) -> jax.Array:
+  """-E[D(G(z))], eq. 3."""
+  return -jnp.mean(play.fake)
 
 
 def clipped(params: Any, clip: Number) -> Any:

@@ -124,5 +124,4 @@ def relativistic() -> AdversarialLoss:
 
 
 def _check_scores(first: jax.Array, second: jax.Array) -> None:
-  chex.assert_rank([first, second], 1)
   chex.assert_equal_shape([first, second])

@@ -15,6 +15,7 @@ Values are in nats.
 D_f(P||Q) with the data second is the divergence of `swapped(f)`, u f(1/u), with the data first.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -67,29 +68,36 @@ def _below(bound: float, conjugate: Function, inside: float) -> Function:
   return exact
 
 
-KL = FDivergence(
-  name="kl",
-  f=lambda u: xlogy(u, u),
-  f_prime=lambda u: 1.0 + jnp.log(u),
-  conjugate=lambda t: jnp.exp(t - 1.0),
-  bound=math.inf,
-  activation=lambda v: v,
-  conjugate_activation=lambda v: jnp.exp(v - 1.0),
-  log_ratio=lambda v: 1.0 + v,
-  conjugate_log_ratio=jnp.exp,
-)
+@functools.cache
+def kl() -> FDivergence:
+  """Kullback-Leibler, E_p[log(p/q)]."""
+  return FDivergence(
+    name="kl",
+    f=lambda u: xlogy(u, u),
+    f_prime=lambda u: 1.0 + jnp.log(u),
+    conjugate=lambda t: jnp.exp(t - 1.0),
+    bound=math.inf,
+    activation=lambda v: v,
+    conjugate_activation=lambda v: jnp.exp(v - 1.0),
+    log_ratio=lambda v: 1.0 + v,
+    conjugate_log_ratio=jnp.exp,
+  )
 
-REVERSE_KL = FDivergence(
-  name="reverse_kl",
-  f=lambda u: -jnp.log(u),
-  f_prime=lambda u: -1.0 / u,
-  conjugate=_below(0.0, lambda t: -1.0 - jnp.log(-t), inside=-1.0),
-  bound=0.0,
-  activation=lambda v: -jnp.exp(-v),
-  conjugate_activation=lambda v: v - 1.0,
-  log_ratio=lambda v: -jnp.exp(-v),
-  conjugate_log_ratio=lambda v: v - 1.0,
-)
+
+@functools.cache
+def reverse_kl() -> FDivergence:
+  """Reverse Kullback-Leibler, E_q[log(q/p)]."""
+  return FDivergence(
+    name="reverse_kl",
+    f=lambda u: -jnp.log(u),
+    f_prime=lambda u: -1.0 / u,
+    conjugate=_below(0.0, lambda t: -1.0 - jnp.log(-t), inside=-1.0),
+    bound=0.0,
+    activation=lambda v: -jnp.exp(-v),
+    conjugate_activation=lambda v: v - 1.0,
+    log_ratio=lambda v: -jnp.exp(-v),
+    conjugate_log_ratio=lambda v: v - 1.0,
+  )
 
 
 def _pearson_conjugate(t: jax.Array) -> jax.Array:
@@ -97,77 +105,100 @@ def _pearson_conjugate(t: jax.Array) -> jax.Array:
   return inner * (0.25 * inner + 1.0)
 
 
-PEARSON = FDivergence(
-  name="pearson",
-  f=lambda u: jnp.square(u - 1.0),
-  f_prime=lambda u: 2.0 * (u - 1.0),
-  conjugate=_pearson_conjugate,
-  bound=math.inf,
-  activation=lambda v: v,
-  conjugate_activation=_pearson_conjugate,
-  log_ratio=lambda v: 2.0 * jnp.expm1(v),
-  conjugate_log_ratio=lambda v: jnp.expm1(2.0 * v),
-)
+@functools.cache
+def pearson() -> FDivergence:
+  """Pearson's chi-squared, E_q[(p/q - 1)^2]."""
+  return FDivergence(
+    name="pearson",
+    f=lambda u: jnp.square(u - 1.0),
+    f_prime=lambda u: 2.0 * (u - 1.0),
+    conjugate=_pearson_conjugate,
+    bound=math.inf,
+    activation=lambda v: v,
+    conjugate_activation=_pearson_conjugate,
+    log_ratio=lambda v: 2.0 * jnp.expm1(v),
+    conjugate_log_ratio=lambda v: jnp.expm1(2.0 * v),
+  )
 
-SQUARED_HELLINGER = FDivergence(
-  name="squared_hellinger",
-  f=lambda u: jnp.square(jnp.sqrt(u) - 1.0),
-  f_prime=lambda u: 1.0 - jax.lax.rsqrt(u),
-  conjugate=_below(1.0, lambda t: t / (1.0 - t), inside=0.0),
-  bound=1.0,
-  activation=lambda v: -jnp.expm1(-v),
-  conjugate_activation=jnp.expm1,
-  log_ratio=lambda v: -jnp.expm1(-0.5 * v),
-  conjugate_log_ratio=lambda v: jnp.expm1(0.5 * v),
-)
 
-JENSEN_SHANNON = FDivergence(
-  name="jensen_shannon",
-  f=lambda u: xlogy(u, u) - (u + 1.0) * (jnp.log1p(u) - math.log(2.0)),
-  f_prime=lambda u: math.log(2.0) + jnp.log(u) - jnp.log1p(u),
-  conjugate=_below(math.log(2.0), lambda t: -jnp.log(2.0 - jnp.exp(t)), inside=0.0),
-  bound=math.log(2.0),
-  activation=lambda v: math.log(2.0) + log_sigmoid(v),
-  conjugate_activation=lambda v: softplus(v) - math.log(2.0),
-  log_ratio=lambda v: math.log(2.0) + log_sigmoid(v),
-  conjugate_log_ratio=lambda v: softplus(v) - math.log(2.0),
-)
+@functools.cache
+def squared_hellinger() -> FDivergence:
+  """Squared Hellinger, E_q[(sqrt(p/q) - 1)^2]."""
+  return FDivergence(
+    name="squared_hellinger",
+    f=lambda u: jnp.square(jnp.sqrt(u) - 1.0),
+    f_prime=lambda u: 1.0 - jax.lax.rsqrt(u),
+    conjugate=_below(1.0, lambda t: t / (1.0 - t), inside=0.0),
+    bound=1.0,
+    activation=lambda v: -jnp.expm1(-v),
+    conjugate_activation=jnp.expm1,
+    log_ratio=lambda v: -jnp.expm1(-0.5 * v),
+    conjugate_log_ratio=lambda v: jnp.expm1(0.5 * v),
+  )
 
-GAN = FDivergence(
-  name="gan",
-  f=lambda u: xlogy(u, u) - (u + 1.0) * jnp.log1p(u),
-  f_prime=lambda u: jnp.log(u) - jnp.log1p(u),
-  conjugate=_below(0.0, lambda t: -jnp.log(-jnp.expm1(t)), inside=-1.0),
-  bound=0.0,
-  activation=log_sigmoid,
-  conjugate_activation=softplus,
-  log_ratio=log_sigmoid,
-  conjugate_log_ratio=softplus,
-)
 
-NEYMAN = FDivergence(
-  name="neyman",
-  f=lambda u: jnp.square(1.0 - u) / u,
-  f_prime=lambda u: 1.0 - 1.0 / jnp.square(u),
-  conjugate=_below(1.0, lambda t: 2.0 - 2.0 * jnp.sqrt(1.0 - t), inside=0.0),
-  bound=1.0,
-  activation=lambda v: -jnp.expm1(-v),
-  conjugate_activation=lambda v: -2.0 * jnp.expm1(-0.5 * v),
-  log_ratio=lambda v: -jnp.expm1(-2.0 * v),
-  conjugate_log_ratio=lambda v: -2.0 * jnp.expm1(-v),
-)
+@functools.cache
+def jensen_shannon() -> FDivergence:
+  """Twice the usual Jensen-Shannon divergence, up to 2 log 2."""
+  return FDivergence(
+    name="jensen_shannon",
+    f=lambda u: xlogy(u, u) - (u + 1.0) * (jnp.log1p(u) - math.log(2.0)),
+    f_prime=lambda u: math.log(2.0) + jnp.log(u) - jnp.log1p(u),
+    conjugate=_below(math.log(2.0), lambda t: -jnp.log(2.0 - jnp.exp(t)), inside=0.0),
+    bound=math.log(2.0),
+    activation=lambda v: math.log(2.0) + log_sigmoid(v),
+    conjugate_activation=lambda v: softplus(v) - math.log(2.0),
+    log_ratio=lambda v: math.log(2.0) + log_sigmoid(v),
+    conjugate_log_ratio=lambda v: softplus(v) - math.log(2.0),
+  )
 
-TOTAL_VARIATION = FDivergence(
-  name="total_variation",
-  f=lambda u: 0.5 * jnp.abs(u - 1.0),
-  f_prime=lambda u: 0.5 * jnp.sign(u - 1.0),
-  conjugate=lambda t: jnp.where(t <= 0.5, jnp.maximum(t, -0.5), jnp.inf),
-  bound=0.5,
-  activation=lambda v: 0.5 * jnp.tanh(v),
-  conjugate_activation=lambda v: 0.5 * jnp.tanh(v),
-  log_ratio=None,  # f' is a step
-  conjugate_log_ratio=None,
-)
+
+@functools.cache
+def gan() -> FDivergence:
+  """The GAN's, Jensen-Shannon less log 4: f(1) is -log 4."""
+  return FDivergence(
+    name="gan",
+    f=lambda u: xlogy(u, u) - (u + 1.0) * jnp.log1p(u),
+    f_prime=lambda u: jnp.log(u) - jnp.log1p(u),
+    conjugate=_below(0.0, lambda t: -jnp.log(-jnp.expm1(t)), inside=-1.0),
+    bound=0.0,
+    activation=log_sigmoid,
+    conjugate_activation=softplus,
+    log_ratio=log_sigmoid,
+    conjugate_log_ratio=softplus,
+  )
+
+
+@functools.cache
+def neyman() -> FDivergence:
+  """Neyman's chi-squared, E_p[(q/p - 1)^2]."""
+  return FDivergence(
+    name="neyman",
+    f=lambda u: jnp.square(1.0 - u) / u,
+    f_prime=lambda u: 1.0 - 1.0 / jnp.square(u),
+    conjugate=_below(1.0, lambda t: 2.0 - 2.0 * jnp.sqrt(1.0 - t), inside=0.0),
+    bound=1.0,
+    activation=lambda v: -jnp.expm1(-v),
+    conjugate_activation=lambda v: -2.0 * jnp.expm1(-0.5 * v),
+    log_ratio=lambda v: -jnp.expm1(-2.0 * v),
+    conjugate_log_ratio=lambda v: -2.0 * jnp.expm1(-v),
+  )
+
+
+@functools.cache
+def total_variation() -> FDivergence:
+  """Total variation, E_q|p/q - 1| / 2, up to 1."""
+  return FDivergence(
+    name="total_variation",
+    f=lambda u: 0.5 * jnp.abs(u - 1.0),
+    f_prime=lambda u: 0.5 * jnp.sign(u - 1.0),
+    conjugate=lambda t: jnp.where(t <= 0.5, jnp.maximum(t, -0.5), jnp.inf),
+    bound=0.5,
+    activation=lambda v: 0.5 * jnp.tanh(v),
+    conjugate_activation=lambda v: 0.5 * jnp.tanh(v),
+    log_ratio=None,  # f' is a step
+    conjugate_log_ratio=None,
+  )
 
 
 @jax.custom_jvp
@@ -195,17 +226,20 @@ def _jeffreys_conjugate(t: jax.Array) -> jax.Array:
   return jnp.exp(s) + jnp.exp(-s) + t - 2.0
 
 
-JEFFREYS = FDivergence(
-  name="jeffreys",
-  f=lambda u: (u - 1.0) * jnp.log(u),
-  f_prime=lambda u: 1.0 - 1.0 / u + jnp.log(u),
-  conjugate=_jeffreys_conjugate,
-  bound=math.inf,
-  activation=lambda v: v,
-  conjugate_activation=_jeffreys_conjugate,
-  log_ratio=lambda v: 1.0 + v - jnp.exp(-v),
-  conjugate_log_ratio=lambda v: jnp.exp(v) + v - 1.0,
-)
+@functools.cache
+def jeffreys() -> FDivergence:
+  """Jeffreys, KL and reverse KL together."""
+  return FDivergence(
+    name="jeffreys",
+    f=lambda u: (u - 1.0) * jnp.log(u),
+    f_prime=lambda u: 1.0 - 1.0 / u + jnp.log(u),
+    conjugate=_jeffreys_conjugate,
+    bound=math.inf,
+    activation=lambda v: v,
+    conjugate_activation=_jeffreys_conjugate,
+    log_ratio=lambda v: 1.0 + v - jnp.exp(-v),
+    conjugate_log_ratio=lambda v: jnp.exp(v) + v - 1.0,
+  )
 
 
 def weighted_jensen_shannon(pi: float) -> FDivergence:
@@ -340,12 +374,6 @@ def _elementwise_gradient(f: Function) -> Function:
   return lambda u: jax.grad(lambda w: jnp.sum(f(w)))(u)
 
 
-DIVERGENCES = {
-  d.name: d
-  for d in (KL, REVERSE_KL, PEARSON, NEYMAN, SQUARED_HELLINGER, JENSEN_SHANNON, GAN, TOTAL_VARIATION, JEFFREYS)
-}
-
-
 def swapped(f: Function) -> Function:
   """u f(1/u), the generator of the divergence with its arguments exchanged: D_f(P||Q) = D_swapped(Q||P)."""
   return lambda u: u * f(1.0 / u)
@@ -354,8 +382,8 @@ def swapped(f: Function) -> Function:
 def density_ratio(divergence: FDivergence, scores: jax.Array, parametrisation: str = "activation") -> jax.Array:
   """What a variational function takes p/q for, (f*)'(T) at T of raw scores; any shape, the same comes back."""
   if parametrisation == "log_ratio":
-    return jnp.exp(_bent(scores, divergence.growth))
-  t = divergence.activation(_bent(scores, divergence.growth))
+    return jnp.exp(_soft_clip(scores, divergence.growth))
+  t = divergence.activation(_soft_clip(scores, divergence.growth))
   return _elementwise_gradient(divergence.conjugate)(t)
 
 
@@ -407,14 +435,14 @@ def integrate_bound(
   chex.assert_rank([scores, log_p, log_q, x], 1)
   paper = parametrisation == "activation"
   first, second = (log_p, log_q) if data_first else (log_q, log_p)
-  v = _bent(scores, divergence.growth)
+  v = _soft_clip(scores, divergence.growth)
   t = (divergence.activation if paper else divergence.log_ratio)(v)
   conjugate = (divergence.conjugate_activation if paper else divergence.conjugate_log_ratio)(v)
   return jnp.trapezoid(jnp.exp(first) * t - jnp.exp(second) * conjugate, x)
 
 
 def fgan(
-  divergence: FDivergence, data_first: bool = True, generator: str = "minimax", parametrisation: str = "activation"
+  divergence: FDivergence, data_first: bool = True, generator_step: str = "minimax", parametrisation: str = "activation"
 ) -> AdversarialLoss:
   """The f-GAN pair of losses; minus the discriminator's loss is a lower bound of the divergence.
 
@@ -425,16 +453,16 @@ def fgan(
     divergence: which f.
     data_first: D_f(P_data||P_G), eq. 6; otherwise D_f(P_G||P_data), the orientation of the VDM algorithm, in which the
       generator minimises E[g_f(V(G(z)))].
-    generator: "minimax" descends the bound itself; "alternative" is their section 3.2, which starts faster and has
+    generator_step: "minimax" descends the bound itself; "alternative" is their section 3.2, which starts faster and has
       another fixed point: the generator maximises E[g_f(V(G(z)))] rather than E[f*(g_f(V(G(z))))]. With the data
       second it minimises E[f*(g_f(V(G(z))))] rather than E[g_f(V(G(z)))].
     parametrisation: how a score becomes T, "activation" (their table 6) or "log_ratio".
 
   Raises:
-    ValueError: if `generator` or `parametrisation` is none of these, or the log ratio has no gradient (total variation).
+    ValueError: if `generator_step` or `parametrisation` is none of these, or the log ratio has no gradient (total variation).
   """
-  if generator not in ("minimax", "alternative"):
-    raise ValueError(f"generator is 'minimax' or 'alternative', not {generator!r}")
+  if generator_step not in ("minimax", "alternative"):
+    raise ValueError(f"generator_step is 'minimax' or 'alternative', not {generator_step!r}")
   if parametrisation not in ("activation", "log_ratio"):
     raise ValueError(f"parametrisation is 'activation' or 'log_ratio', not {parametrisation!r}")
   paper = parametrisation == "activation"
@@ -444,26 +472,26 @@ def fgan(
   conjugate = divergence.conjugate_activation if paper else divergence.conjugate_log_ratio
 
   def first_term(scores):  # E[T] over the first distribution of D_f(first||second)
-    return jnp.mean(activation(_bent(scores, divergence.growth)))
+    return jnp.mean(activation(_soft_clip(scores, divergence.growth)))
 
   def second_term(scores):  # E[f*(T)] over the second
-    return jnp.mean(conjugate(_bent(scores, divergence.growth)))
+    return jnp.mean(conjugate(_soft_clip(scores, divergence.growth)))
 
   def discriminator_loss(real, fake):
-    chex.assert_rank([real, fake], 1)
+    chex.assert_equal_shape([real, fake])
     first, second = (real, fake) if data_first else (fake, real)
     return second_term(second) - first_term(first)
 
   def generator_loss(fake, real):
-    chex.assert_rank([fake, real], 1)
-    as_second = data_first == (generator == "minimax")
+    chex.assert_equal_shape([fake, real])
+    as_second = data_first == (generator_step == "minimax")
     value = second_term(fake) if as_second else first_term(fake)
     return -value if data_first else value
 
   return AdversarialLoss(discriminator_loss, generator_loss)
 
 
-def _bent(v: jax.Array, growth: float) -> jax.Array:
+def _soft_clip(v: jax.Array, growth: float) -> jax.Array:
   """The identity on [-limit, limit], growing like a logarithm beyond; smooth to first order, strictly increasing."""
   limit = 60.0 / growth
   inside = jnp.clip(v, -limit, limit)

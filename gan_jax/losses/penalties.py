@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 Critic = Callable[[jax.Array], jax.Array]
+Penalty = Callable[[Critic, jax.Array, jax.Array, jax.Array], jax.Array]
 
 WHERE = ("interpolates", "real", "generated")
 
@@ -28,6 +29,7 @@ def gradient_penalty(
   real: jax.Array,
   fake: jax.Array,
   key: jax.Array,
+  /,
   *,
   where: str = "interpolates",
   one_sided: bool = False,
@@ -58,7 +60,9 @@ def gradient_penalty(
 def dragan(
   critic: Critic,
   real: jax.Array,
+  fake: jax.Array,
   key: jax.Array,
+  /,
   *,
   spread: float | jax.Array = 0.5,
   one_sided: bool = False,
@@ -76,19 +80,19 @@ def dragan(
   return _slope_penalty(critic, x, one_sided, target)
 
 
-def r1(critic: Critic, real: jax.Array) -> jax.Array:
+def r1(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, /) -> jax.Array:
   """E[|grad|^2] / 2 on real data: the 1/2 is in here, so gamma * r1 is Mescheder et al. 2018, eq. 9."""
   return 0.5 * jnp.mean(_squared_norm(critic, real))
 
 
-def r2(critic: Critic, fake: jax.Array) -> jax.Array:
+def r2(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, /) -> jax.Array:
   """E[|grad|^2] / 2 on generated data, the 1/2 in here as in `r1`. Mescheder et al. 2018, eq. 10."""
   return 0.5 * jnp.mean(_squared_norm(critic, fake))
 
 
-def r1_and_r2(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array) -> jax.Array:
-  """R1 + R2, in the form that games take; it draws nothing. Huang et al. 2024, eq. 3 and 4."""
-  return r1(critic, real) + r2(critic, fake)
+def r1_and_r2(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, /) -> jax.Array:
+  """R1 + R2, which draws nothing. Huang et al. 2024, eq. 3 and 4."""
+  return r1(critic, real, fake, key) + r2(critic, real, fake, key)
 
 
 def _slope_penalty(critic: Critic, x: jax.Array, one_sided: bool, target: float | jax.Array) -> jax.Array:

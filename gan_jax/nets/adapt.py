@@ -1,7 +1,8 @@
 """Modules of flax, old style and new, as `Net`s: pure functions of parameters and statistics."""
 
 import inspect
-from collections.abc import Callable
+import numbers
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -9,7 +10,8 @@ import jax.numpy as jnp
 from flax import linen, nnx
 from flax.errors import FlaxError
 
-from gan_jax.game import Net
+from gan_jax.errors import ConfigError
+from gan_jax.game import Net, NetSpec, Shape
 
 
 def from_linen(module: linen.Module, *example: Any) -> Net:
@@ -45,6 +47,47 @@ def from_linen(module: linen.Module, *example: Any) -> Net:
     return output, {**stats, **moved}
 
   return Net(init, apply)
+
+
+def from_spec(module: linen.Module, spec: NetSpec) -> Net:
+  """`from_linen` with float32 examples of the shapes that `spec` has for the inputs."""
+  return from_linen(module, *(jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in spec.inputs))
+
+
+def only_input(spec: NetSpec) -> Shape:
+  """The shape of the one input that a net takes.
+
+  Raises:
+    ConfigError: if the game gives it several.
+  """
+  if len(spec.inputs) != 1:
+    raise ConfigError(f"it takes one input, and the game gives it {len(spec.inputs)}, {_listed(spec.inputs)}")
+  return spec.inputs[0]  # pyright: ignore[reportReturnType]  # names have been resolved
+
+
+def square_image(shape: Shape | None) -> tuple[int, int]:
+  """(side, channels) of images [H, H, C].
+
+  Raises:
+    ConfigError: if it is another shape.
+  """
+  if shape is None or len(shape) != 3 or shape[0] != shape[1]:
+    raise ConfigError(f"it works on square images [H, H, C], and the game asks for {_listed([shape])}")
+  return shape[0], shape[2]
+
+
+def positive(**values: Any) -> None:
+  """Raises ConfigError if a setting, or an entry of one, is no integer of at least 1."""
+  for name, value in values.items():
+    for each in value if isinstance(value, tuple | list) else (value,):
+      if not isinstance(each, numbers.Integral):
+        raise ConfigError(f"{name} is {each!r}; it has to be an integer")
+      if each < 1:
+        raise ConfigError(f"{name} is {each}; it has to be at least 1")
+
+
+def _listed(shapes: Sequence[Any]) -> str:
+  return " and ".join("any shape" if shape is None else str(list(shape)) for shape in shapes)
 
 
 def from_nnx(construct: Callable[[nnx.Rngs], nnx.Module]) -> Net:

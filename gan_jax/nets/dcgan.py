@@ -19,6 +19,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gan_jax.errors import ConfigError
+from gan_jax.game import Net, NetSpec
+from gan_jax.nets.adapt import from_spec, only_input, positive, square_image
 from gan_jax.nets.conv import Conv, UpsampleConv
 from gan_jax.nets.layers import BatchNorm
 
@@ -49,7 +52,7 @@ class Generator(nn.Module):
     """z [B, latent] -> images [B, resolution, resolution, channels] in [-1, 1], float32.
 
     Raises:
-      ValueError: for a resolution that is not one of `RESOLUTIONS`.
+      ConfigError: for a resolution that is not one of `RESOLUTIONS`.
     """
     chex.assert_rank(z, 2)
     widths = _widths(self.resolution, self.width)[::-1]
@@ -87,7 +90,7 @@ class Discriminator(nn.Module):
     """x [B, resolution, resolution, channels] -> raw scores (logits) [B], float32.
 
     Raises:
-      ValueError: for a resolution that is not one of `RESOLUTIONS`.
+      ConfigError: for a resolution that is not one of `RESOLUTIONS`.
     """
     x = _halvings(self, x, train, self.batch_norm)
     # A convolution that leaves a single pixel is a matrix product.
@@ -118,11 +121,45 @@ class Trunk(nn.Module):
     """x [B, resolution, resolution, channels] -> [B, features], float32.
 
     Raises:
-      ValueError: for a resolution that is not one of `RESOLUTIONS`.
+      ConfigError: for a resolution that is not one of `RESOLUTIONS`.
     """
     x = _halvings(self, x, train, batch_norm=True)
     x = nn.Dense(self.features, use_bias=False, kernel_init=_init, dtype=self.dtype)(x.reshape(len(x), -1))
     return nn.leaky_relu(_BatchNorm()(x, train), 0.2).astype(jnp.float32)
+
+
+def generator(spec: NetSpec, /, *, width: int = 32, dtype: jnp.dtype = jnp.float32) -> Net:
+  """A `Generator` from one latent to square images.
+
+  Raises:
+    ConfigError: if the game asks for another shape, or `width` is below 1.
+  """
+  only_input(spec)
+  resolution, channels = square_image(spec.output)
+  positive(width=width)
+  return from_spec(Generator(resolution, width, channels, dtype), spec)
+
+
+def discriminator(spec: NetSpec, /, *, width: int = 32, batch_norm: bool = True, dtype: jnp.dtype = jnp.float32) -> Net:
+  """A `Discriminator` of square images.
+
+  Raises:
+    ConfigError: if the game gives it something else, or `width` is below 1.
+  """
+  resolution, channels = square_image(only_input(spec))
+  positive(width=width)
+  return from_spec(Discriminator(resolution, width, channels, batch_norm, dtype), spec)
+
+
+def trunk(spec: NetSpec, /, *, width: int = 32, features: int = 1024, dtype: jnp.dtype = jnp.float32) -> Net:
+  """A `Trunk` on square images.
+
+  Raises:
+    ConfigError: if the game gives it something else, or `width` or `features` is below 1.
+  """
+  resolution, channels = square_image(only_input(spec))
+  positive(width=width, features=features)
+  return from_spec(Trunk(features, resolution, width, channels, dtype), spec)
 
 
 def _halvings(net, x, train, batch_norm):
@@ -139,5 +176,5 @@ def _halvings(net, x, train, batch_norm):
 def _widths(resolution, width):
   """Channels at half the resolution, a quarter, and so on down to 4x4."""
   if resolution not in RESOLUTIONS:
-    raise ValueError(f"DCGAN's resolution is one of {', '.join(map(str, RESOLUTIONS))}, not {resolution}.")
+    raise ConfigError(f"DCGAN's resolution is one of {', '.join(map(str, RESOLUTIONS))}, not {resolution}.")
   return [width * 2**i for i in range((resolution // 4).bit_length() - 1)]

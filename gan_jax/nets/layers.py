@@ -116,8 +116,8 @@ class InstanceNorm(nn.Module):
 class FourierFeatures(nn.Module):
   """cos(w.x) and sin(w.x) for wave vectors w drawn once. Tancik et al. 2020, section 5.
 
-  The features of x + noise, averaged over Gaussian noise, are those of x times exp(-|w|^2 noise^2 / 2): by that they are
-  faded here, so that a network told of the noise sees no wave shorter than what the noise leaves of it.
+  The features of x + noise, averaged over Gaussian noise, are those of x times exp(-|w|^2 noise^2 / 2): by that they
+  are faded here, so that a noise-conditional network sees no wave shorter than what the noise leaves of it.
 
   Attributes:
     waves: how many w.
@@ -128,11 +128,14 @@ class FourierFeatures(nn.Module):
   frequencies: tuple[float, float]
 
   @nn.compact
-  def __call__(self, x: jax.Array, noise: jax.Array | float = 0.0) -> jax.Array:
-    """[B, D] -> [B, 2 waves]; `noise` is a standard deviation in units of x. The w are in the collection "waves"."""
+  def __call__(self, x: jax.Array, noise: jax.Array | None = None) -> jax.Array:
+    """[B, D] -> [B, 2 waves]; `noise` [B] is a standard deviation in units of x. The w are in the collection "waves"."""
     w = self.variable("waves", "w", lambda: self._draw(self.make_rng("params"), x.shape[-1])).value
-    fade = jnp.exp(-0.5 * jnp.square(noise * jnp.linalg.norm(w, axis=0)))[None]
-    return jnp.concatenate([jnp.cos(x @ w) * fade, jnp.sin(x @ w) * fade], axis=-1)
+    waves = [jnp.cos(x @ w), jnp.sin(x @ w)]
+    if noise is not None:
+      fade = jnp.exp(-0.5 * jnp.square(noise[:, None] * jnp.linalg.norm(w, axis=0)[None]))
+      waves = [wave * fade for wave in waves]
+    return jnp.concatenate(waves, axis=-1)
 
   def _draw(self, key: jax.Array, dimensions: int) -> jax.Array:
     direction_key, length_key = jax.random.split(key)

@@ -1,8 +1,11 @@
-"""Networks of one or two numbers, for games whose solution is known."""
+"""Networks of one or two parameters, for games with known dynamics; they compute in float32 always."""
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+
+from gan_jax.game import Net, NetSpec
+from gan_jax.nets.adapt import from_spec, only_input
 
 
 class Affine(nn.Module):
@@ -65,3 +68,27 @@ class Line(nn.Module):
     """Latents [B, 1] to data [B, 2]."""
     theta = self.param("theta", nn.initializers.constant(self.start), (), jnp.float32)
     return jnp.concatenate([jnp.broadcast_to(theta, z.shape), z], axis=1)
+
+
+def affine(spec: NetSpec, /) -> Net:
+  """`Affine`, with one input."""
+  only_input(spec)
+  return from_spec(Affine(), spec)
+
+
+def point(spec: NetSpec, /, *, start: float = 1.0) -> Net:
+  """`Point`, with one input."""
+  only_input(spec)
+  return from_spec(Point(start), spec)
+
+
+def slope(spec: NetSpec, /, *, start: float = 1.0) -> Net:
+  """`Slope`, with one input."""
+  only_input(spec)
+  return from_spec(Slope(start), spec)
+
+
+def line(spec: NetSpec, /, *, start: float = 1.0) -> Net:
+  """`Line`, with one input."""
+  only_input(spec)
+  return from_spec(Line(start), spec)

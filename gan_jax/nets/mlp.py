@@ -7,6 +7,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gan_jax.errors import ConfigError
+from gan_jax.game import Net, NetSpec
+from gan_jax.nets import activations
+from gan_jax.nets.adapt import from_spec, positive
 from gan_jax.nets.layers import BatchNorm, FourierFeatures, SpectralNorm
 
 
@@ -30,9 +34,9 @@ class Generator(nn.Module):
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, z: jax.Array, train: bool = True) -> jax.Array:
-    """Latents [B, latent] to data [B, *shape]."""
-    x = z
+  def __call__(self, *inputs: jax.Array, train: bool = True) -> jax.Array:
+    """Latents [B, latent], and whatever else the generator is conditioned on, [B, ...] each, to data [B, *shape]."""
+    x = flat(inputs)
     for features in self.hidden:
       x = nn.Dense(features, use_bias=not self.batch_norm, dtype=self.dtype)(x)
       if self.batch_norm:
@@ -67,14 +71,19 @@ class Discriminator(nn.Module):
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array, noise: jax.Array | float = 0.0, train: bool = True) -> jax.Array:
-    """Data [B, ...] to scores [B]; `noise` is the standard deviation of Gaussian noise that x is known to carry."""
+  def __call__(self, *inputs: jax.Array, train: bool = True) -> jax.Array:
+    """Data [B, ...], and whatever else is judged beside it, to scores [B].
+
+    An input [B] is the standard deviation of Gaussian noise that the data is known to carry: it fades the Fourier
+    features.
+    """
 
     def dense(features, x):
       layer = nn.Dense(features, dtype=self.dtype)
       return SpectralNorm(layer)(x, train) if self.spectral_norm else layer(x)
 
-    data = x.reshape(len(x), -1)
+    noise = next((each for each in inputs if each.ndim == 1), None)
+    data = flat([each for each in inputs if each.ndim > 1])
     x = jnp.concatenate([data**power for power in range(1, self.powers + 1)], -1)
     if self.fourier:
       x = jnp.concatenate([x, FourierFeatures(self.fourier, self.frequencies)(data, noise)], -1)
@@ -84,7 +93,7 @@ class Discriminator(nn.Module):
 
 
 class Head(nn.Module):
-  """Dense layers from features to numbers, such as InfoGAN's recognition head. Chen et al. 2016, appendix C.1.
+  """Dense layers from features or data to numbers: InfoGAN's recognition head (Chen et al. 2016, appendix C.1), encoders.
 
   Attributes:
     outputs: how many numbers.
@@ -97,9 +106,80 @@ class Head(nn.Module):
   dtype: jnp.dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
-    """Features [B, ...] to [B, outputs]."""
-    x = x.reshape(len(x), -1)
+  def __call__(self, *inputs: jax.Array, train: bool = True) -> jax.Array:
+    """Inputs [B, ...] to [B, outputs]."""
+    x = flat(inputs)
     for features in self.hidden:
       x = nn.leaky_relu(BatchNorm()(nn.Dense(features, use_bias=False, dtype=self.dtype)(x), train), 0.2)
     return nn.Dense(self.outputs, dtype=self.dtype)(x).astype(jnp.float32)
+
+
+def generator(
+  spec: NetSpec,
+  /,
+  *,
+  hidden: Sequence[int] = (256, 256),
+  activation: Callable[[jax.Array], jax.Array] = activations.relu,
+  batch_norm: bool = False,
+  dtype: jnp.dtype = jnp.float32,
+) -> Net:
+  """A `Generator` whose images end in tanh and whose points are not bounded.
+
+  Raises:
+    ConfigError: if a layer has no unit, or the game does not say the shape of the output.
+  """
+  positive(hidden=hidden)
+  shape = _known(spec)
+  output = jnp.tanh if len(shape) == 3 else None
+  return from_spec(Generator(shape, hidden, activation, batch_norm, output, dtype), spec)
+
+
+def discriminator(
+  spec: NetSpec,
+  /,
+  *,
+  hidden: Sequence[int] = (256, 256),
+  activation: Callable[[jax.Array], jax.Array] = activations.leaky_relu,
+  spectral_norm: bool = False,
+  powers: int = 1,
+  fourier: int = 0,
+  frequencies: tuple[float, float] = (0.5, 20.0),
+  dtype: jnp.dtype = jnp.float32,
+) -> Net:
+  """A `Discriminator` of one input or several; one of shape () is the level of noise.
+
+  Raises:
+    ConfigError: if a layer has no unit, or the frequencies are not two positive numbers, the lower one first.
+  """
+  positive(hidden=hidden, powers=powers)
+  if not (len(frequencies) == 2 and all(isinstance(f, int | float) for f in frequencies)):
+    raise ConfigError(f"frequencies is {frequencies!r}; it has to be two numbers")
+  if not 0.0 < frequencies[0] <= frequencies[1]:
+    raise ConfigError(f"frequencies is {frequencies!r}; they have to be above 0, the lower one first")
+  module = Discriminator(hidden, activation, spectral_norm, powers, fourier, frequencies, dtype)
+  return from_spec(module, spec)
+
+
+def head(spec: NetSpec, /, *, hidden: Sequence[int] = (128,), dtype: jnp.dtype = jnp.float32) -> Net:
+  """A `Head` that gives a vector: what is read off features, or the latent of an encoder.
+
+  Raises:
+    ConfigError: if a layer has no unit, or the game asks for something else than a vector.
+  """
+  positive(hidden=hidden)
+  shape = _known(spec)
+  if len(shape) != 1:
+    raise ConfigError(f"it gives a vector, and the game asks for {list(shape)}")
+  return from_spec(Head(shape[0], hidden, dtype), spec)
+
+
+def flat(inputs: Sequence[jax.Array]) -> jax.Array:
+  """Inputs [B, ...] side by side, [B, D]."""
+  vectors = [x.reshape(len(x), -1) for x in inputs]
+  return vectors[0] if len(vectors) == 1 else jnp.concatenate(vectors, -1)
+
+
+def _known(spec: NetSpec) -> tuple[int, ...]:
+  if spec.output is None:
+    raise ConfigError("it has to know the shape of its output, which this game leaves open")
+  return spec.output

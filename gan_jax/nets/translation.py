@@ -13,6 +13,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from gan_jax.errors import ConfigError
+from gan_jax.game import Net, NetSpec
+from gan_jax.nets.adapt import from_spec, only_input, positive, square_image
 from gan_jax.nets.conv import Conv, UpsampleConv, upsample_conv
 from gan_jax.nets.layers import InstanceNorm
 
@@ -42,7 +45,7 @@ class ResnetGenerator(nn.Module):
     """x [B, H, W, C] -> images [B, H, W, channels] in [-1, 1], float32.
 
     Raises:
-      ValueError: if the height or the width is not a multiple of 4, or below 8.
+      ConfigError: if the height or the width is not a multiple of 4, or below 8.
     """
     chex.assert_rank(x, 4)
     _check_resnet_size(x.shape[1:3])
@@ -88,10 +91,10 @@ class UnetGenerator(nn.Module):
     """x [B, resolution, resolution, C] -> images [B, resolution, resolution, channels] in [-1, 1], float32.
 
     Raises:
-      ValueError: if the resolution is not a power of two from 8 on.
+      ConfigError: if the resolution is not a power of two from 8 on.
     """
     if self.resolution < 8 or self.resolution & (self.resolution - 1):
-      raise ValueError(
+      raise ConfigError(
         f"a U-Net's resolution is a power of two from 8 on, not {self.resolution}: resize the images, or use a "
         "ResnetGenerator, which takes multiples of 4"
       )
@@ -135,12 +138,12 @@ class PatchDiscriminator(nn.Module):
     """x [B, H, W, C] -> raw scores [B, H', W', 1], float32; H' is H >> layers less 2, and H itself with 0 layers.
 
     Raises:
-      ValueError: if the images are too small to leave a score.
+      ConfigError: if the images are too small to leave a score.
     """
     chex.assert_rank(x, 4)
     smallest = 3 * 2**self.layers if self.layers else 1
     if min(x.shape[1:3]) < smallest:
-      raise ValueError(
+      raise ConfigError(
         f"a PatchDiscriminator of {self.layers} layers scores images of at least {smallest}x{smallest}, "
         f"not {x.shape[1]}x{x.shape[2]}: give it fewer layers, or larger images"
       )
@@ -151,6 +154,43 @@ class PatchDiscriminator(nn.Module):
       x = Conv(self.width * min(2**i, 8), strides=strides, use_bias=i == 0, kernel_init=_init, **window)(x)
       x = nn.leaky_relu(InstanceNorm()(x) if i else x, 0.2)
     return Conv(1, kernel_init=_init, **window)(x).astype(jnp.float32)
+
+
+def resnet(spec: NetSpec, /, *, width: int = 64, blocks: int = 6, dtype: jnp.dtype = jnp.float32) -> Net:
+  """A `ResnetGenerator` from square images to square images.
+
+  Raises:
+    ConfigError: if the game has other shapes, or `width` or `blocks` is below 1.
+  """
+  square_image(only_input(spec))
+  _, channels = square_image(spec.output)
+  positive(width=width, blocks=blocks)
+  return from_spec(ResnetGenerator(width, blocks, channels, dtype), spec)
+
+
+def unet(spec: NetSpec, /, *, width: int = 64, dtype: jnp.dtype = jnp.float32) -> Net:
+  """A `UnetGenerator` from square images to square images.
+
+  Raises:
+    ConfigError: if the game has other shapes, or `width` is below 1.
+  """
+  resolution, _ = square_image(only_input(spec))
+  _, channels = square_image(spec.output)
+  positive(width=width)
+  return from_spec(UnetGenerator(resolution, width, channels, dtype), spec)
+
+
+def patches(spec: NetSpec, /, *, width: int = 64, layers: int = 3, dtype: jnp.dtype = jnp.float32) -> Net:
+  """A `PatchDiscriminator` of square images.
+
+  Raises:
+    ConfigError: if the game gives it something else, `width` is below 1, or `layers` is none of 0 to 7.
+  """
+  square_image(only_input(spec))
+  positive(width=width)
+  if layers not in range(8):
+    raise ConfigError(f"layers is {layers!r}; it has to be an integer from 0 to 7")
+  return from_spec(PatchDiscriminator(width, layers, dtype), spec)
 
 
 class FractionalConv(nn.Module):
@@ -175,7 +215,7 @@ class FractionalConv(nn.Module):
 
 def _check_resnet_size(size):
   if any(n % 4 or n < 8 for n in size):
-    raise ValueError(
+    raise ConfigError(
       f"a ResnetGenerator halves the size twice and doubles it back, so height and width are multiples of 4 from 8 on, "
       f"not {size[0]}x{size[1]}: resize or crop the images"
     )

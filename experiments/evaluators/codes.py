@@ -1,0 +1,109 @@
+"""What InfoGAN's latent codes mean: against what is known of held-out images, and in traversals."""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.evaluators import Context, Evaluation, Picture
+from gan_jax import train
+from gan_jax.data import sprites
+from gan_jax.data.dataset import decode
+from gan_jax.errors import ConfigError
+from gan_jax.game import Game, TrainState
+from gan_jax.games.infogan import Codes
+
+
+def make(context: Context, /, *, rows: int = 8, steps: int = 10) -> Evaluation:
+  """What the recognition head reads off held-out images, and a grid for each code along which it alone changes.
+
+  "accuracy_I" of the I-th categorical code against labels, after the best one-to-one assignment. Where the data's
+  factors are known: "continuous_I/FACTOR", the mutual information of the I-th continuous code with each, in nats, and
+  "gap", the mutual information gap of all codes. A continuous code is drawn from Q(c | x), or, where its variance is
+  fixed, is Q's mean: which is a function of the image alone, and so tells much of a factor even where it hardly moves
+  with it. Without labels and factors there are the pictures alone.
+
+  Args:
+    context: of a game that has codes and samples.
+    rows: of a traversal, latents that it holds.
+    steps: columns of a continuous code's traversal, from -1 to 1, where it was in training.
+
+  Raises:
+    ConfigError: if the game has no codes.
+  """
+  game, test = context.game, context.dataset.test
+  if game.codes is None or game.sample is None:
+    raise ConfigError("it looks at latent codes, which this game does not have")
+  codes = game.codes.codes
+  pictures = _traversals(game, codes, context.seed, rows, steps)
+  if not {"label", "factors"} & set(test):
+    return Evaluation(pictures=pictures)
+  compare = _comparison(codes, test)
+  nothing = (np.zeros((len(test["x"]), k)) for k in (len(codes.categorical), codes.continuous))
+  scalars = {name: jax.ShapeDtypeStruct((), jnp.float32) for name in compare(*nothing)}
+
+  def compare_finite(categories, continuous):
+    finite = np.isfinite(continuous).all()
+    found = compare(np.asarray(categories), np.asarray(continuous)) if finite else dict.fromkeys(scalars, np.nan)
+    return {name: np.float32(value) for name, value in found.items()}
+
+  def measure(state):
+    x = decode({"x": jnp.asarray(test["x"])})["x"]
+    logits, continuous, log_variance = game.codes.read(state.params, state.stats, x)
+    classes = jnp.stack([jnp.argmax(each, 1) for each in logits], 1) if logits else jnp.zeros((len(x), 0), jnp.int32)
+    if codes.learnt_variance:
+      noise = jax.random.normal(jax.random.key(context.seed), continuous.shape)
+      continuous = continuous + jnp.exp(0.5 * log_variance) * noise
+    return jax.pure_callback(compare_finite, scalars, classes, continuous, vmap_method="sequential")
+
+  return Evaluation(measure, pictures)
+
+
+def _comparison(codes: Codes, test: Mapping[str, np.ndarray]) -> Callable[..., dict[str, float]]:
+  """`(categories [N, K], continuous [N, D]) -> {name: value}`, against the labels and factors of `test`."""
+  from gan_jax.metrics import codes as metrics  # here, so that other experiments do not wait for scikit-learn
+
+  def compare(categories, continuous):
+    found = {}
+    if "label" in test:
+      found |= {f"accuracy_{i}": metrics.accuracy(code, test["label"])[0] for i, code in enumerate(categories.T)}
+    if "factors" in test:
+      kind = (sprites.FACTORS.index("kind"),)
+      known = metrics.mutual_information(continuous, test["factors"], (), kind)
+      pairs = [(i, j, name) for i in range(codes.continuous) for j, name in enumerate(sprites.FACTORS)]
+      found |= {f"continuous_{i}/{name}": known[i, j] for i, j, name in pairs}
+      binned = metrics.discretise(test["factors"], kind)
+      everything, discrete = np.concatenate([categories, continuous], 1), range(categories.shape[1])
+      information = metrics.mutual_information(everything, binned, discrete, range(binned.shape[1]))
+      found["gap"] = metrics.gap(information, metrics.entropies(binned))[0]
+    return found
+
+  return compare
+
+
+def _traversals(game: Game, codes: Codes, seed: int, rows: int, steps: int) -> tuple[Picture, ...]:
+  """For each code a grid: the code along the columns, noise and all other codes fixed along the rows."""
+  key, codes_key = jax.random.split(jax.random.key(seed))
+  keys = jax.random.split(key, rows)
+  fixed = codes.encode(*codes.draw(codes_key, rows))
+  values = {f"categorical_{i}": jnp.eye(classes) for i, classes in enumerate(codes.categorical)}
+  values |= {f"continuous_{i}": jnp.linspace(-1.0, 1.0, steps)[:, None] for i in range(codes.continuous)}
+  drawn, start = [], 0
+  for name, along in values.items():
+    end = start + along.shape[1]
+    latents = jnp.tile(fixed[:, None], (1, len(along), 1)).at[:, :, start:end].set(along[None])
+    drawn.append(Picture(name, _with_codes(game, keys, latents), len(along)))
+    start = end
+  return tuple(drawn)
+
+
+def _with_codes(game: Game, keys: jax.Array, codes: jax.Array) -> Callable[[TrainState], jax.Array]:
+  """Samples with noise of each row's key and `codes` [rows, columns, size], row by row."""
+
+  def draw(state):
+    one = lambda key, code: game.sample(*train.averaged(state), key, 1, codes=code[None])[0]
+    images = jax.vmap(jax.vmap(one, (None, 0)))(keys, codes)
+    return images.reshape(-1, *images.shape[2:])
+
+  return draw

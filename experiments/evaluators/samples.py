@@ -1,0 +1,23 @@
+"""Draws of the averaged generator, from the same latents each time."""
+
+import jax
+
+from experiments.evaluators import Context, Evaluation, Picture
+from gan_jax import train
+from gan_jax.errors import ConfigError
+
+
+def make(context: Context, /, *, n: int = 64) -> Evaluation:
+  """A picture of n images, or, points being cheap, of 32 n points.
+
+  Raises:
+    ConfigError: if n is below 1, or the game does not sample.
+  """
+  game, images = context.game, len(context.dataset.shape) == 3
+  if game.sample is None:
+    raise ConfigError("it draws samples, which this game does not make")
+  if n < 1:
+    raise ConfigError(f"n is {n}; it has to be at least 1")
+  count = n if images else 32 * n
+  draw = lambda state: game.sample(*train.averaged(state), jax.random.key(context.seed), count)
+  return Evaluation(pictures=(Picture("", draw),))

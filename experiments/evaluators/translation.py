@@ -1,0 +1,81 @@
+"""How averaged generators translate held-out images between two domains, in both directions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.evaluators import Context, Evaluation, Picture
+from gan_jax import train
+from gan_jax.data.dataset import Dataset, decode
+from gan_jax.errors import ConfigError
+from gan_jax.game import Game
+from gan_jax.metrics import features
+from gan_jax.metrics import translation as metrics
+
+# Of each domain: its images, their labels, and their true counterparts in the other domain.
+_NAMES = {"x": ("x", "label", "x_in_y"), "y": ("y", "label_y", "y_in_x")}
+
+
+def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
+  """Errors of translations, and for each direction a picture of three rows: images, their translations, and these back.
+
+  "cycle_l1_x", of F(G(x)) against x, and "identity_l1_x", of F(x) against x; the same for y. Where true counterparts
+  are known: "paired_l1_to_y" and "ssim_to_y", of G(x) against them, and the same to x. Where the data is labelled:
+  "label_to_y", the share of G(x) that a classifier of Y gives the label of x, and "classifier_y", that classifier's own
+  accuracy on held-out images.
+
+  Args:
+    context: of a game that translates between x and y.
+    n: images in a picture.
+    judge: whether classifiers are trained, a minute once, where the data is labelled.
+
+  Raises:
+    ConfigError: if the game does not translate.
+  """
+  game, dataset = context.game, context.dataset
+  if game.translate is None or dataset.domains != ("x", "y"):
+    raise ConfigError("it looks at translations between x and y, which this game does not make")
+  judges = _judges(dataset) if judge and "label" in dataset.test else {}
+
+  def measure(state):
+    nets, key, found = train.averaged(state), jax.random.key(context.seed), {}
+    for here, there in (("x", "y"), ("y", "x")):
+      images, label, counterpart = _NAMES[here]
+      source = decode({"x": jnp.asarray(dataset.test[images])})["x"]
+      translated = game.translate(*nets, key, source, here, there)
+      found[f"cycle_l1_{here}"] = metrics.l1(source, game.translate(*nets, key, translated, there, here))
+      found[f"identity_l1_{here}"] = metrics.l1(source, game.translate(*nets, key, source, there, here))
+      if counterpart in dataset.test:
+        truth = decode({"x": jnp.asarray(dataset.test[counterpart])})["x"]
+        found[f"paired_l1_to_{there}"] = metrics.l1(translated, truth)
+        found[f"ssim_to_{there}"] = metrics.ssim(translated, truth)
+      if judges:
+        labels = jnp.asarray(dataset.test[label])
+        found[f"label_to_{there}"] = metrics.label_agreement(judges[there].logits(translated), labels)
+        found[f"classifier_{there}"] = jnp.float32(judges[there].accuracy)
+    return found
+
+  return Evaluation(measure, tuple(_picture(game, dataset, n, *domains) for domains in ("xy", "yx")))
+
+
+def _judges(dataset: Dataset) -> dict[str, features.Classifier]:
+  """A classifier of each domain."""
+  judges = {}
+  with jax.ensure_compile_time_eval():  # a sweep builds its experiments within its own trace
+    for domain, (images, label, _) in _NAMES.items():
+      arrays = (np.asarray(split[name]) for split in (dataset.arrays, dataset.test) for name in (images, label))
+      judges[domain] = features.classifier(*arrays, dataset.classes)
+  return judges
+
+
+def _picture(game: Game, dataset: Dataset, n: int, here: str, there: str) -> Picture:
+  held_out = dataset.test[here]
+  step = max(len(held_out) // n, 1)  # spread out, for they may be sorted
+  source = decode({"x": jnp.asarray(held_out[::step][:n])})["x"]
+
+  def draw(state):
+    nets, key = train.averaged(state), jax.random.key(0)
+    translated = game.translate(*nets, key, source, here, there)
+    return jnp.concatenate([source, translated, game.translate(*nets, key, translated, there, here)])
+
+  return Picture(f"{here}_to_{there}", draw, len(source))

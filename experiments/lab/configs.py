@@ -1,0 +1,320 @@
+"""Configs: from an experiment's file to a whole record of its settings, with what the command line replaces."""
+
+import ast
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict, FieldReference
+
+from experiments.lab import names
+from gan_jax.data import sources
+from gan_jax.errors import ConfigError
+
+EXPERIMENTS = Path(__file__).parent.parent
+_SCHEDULE = {"schedule": inspect.Parameter("schedule", inspect.Parameter.KEYWORD_ONLY, default=None)}
+_BATCH = {"batch_size": inspect.Parameter("batch_size", inspect.Parameter.KEYWORD_ONLY, default=64)}
+
+
+class Stage(NamedTuple):
+  """A part of a run.
+
+  Attributes:
+    start: the round after which it begins.
+    end: its last round.
+    config: what is played in it.
+    keep_optimizers: whether it goes on with the optimizers' state of the stage before, where that fits.
+  """
+
+  start: int
+  end: int
+  config: ConfigDict
+  keep_optimizers: bool
+
+
+def load(given: str, changes: Mapping[str, Any] | None = None) -> ConfigDict:
+  """The config of an experiment, complete.
+
+  Args:
+    given: a name, `fgan_kl` or `fgan:pearson`, or a file, `experiments/fgan.py:pearson`.
+    changes: field -> value, as `change` takes them.
+
+  Raises:
+    ConfigError: if there is no such experiment or variant, it is no experiment (it is not executed then), or a name or
+      setting in it is not known.
+  """
+  config = read(given)
+  change(config, changes or {})
+  complete(config)
+  return config
+
+
+def read(given: str) -> ConfigDict:
+  """What `get_config` of an experiment gives, as `load`, but as it is."""
+  path, variant = file_of(given)
+  spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
+  if spec is None or spec.loader is None:
+    raise ConfigError(f"{path} is not a Python file")
+  if not _has_get_config(path):
+    raise ConfigError(
+      f"{path} is no experiment: it has no get_config. Experiments are files such as experiments/fgan_kl.py"
+    )
+  reachable(path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  if not variant:
+    return module.get_config()
+  variants = variants_of(path)
+  if not inspect.signature(module.get_config).parameters:
+    raise ConfigError(f"{path} has no variants, so ':{variant}' cannot be chosen; leave it out")
+  if variants and variant not in variants:
+    raise ConfigError(f"{path.name} has no variant {variant!r}.{names.nearest(variant, variants)}")
+  return module.get_config(variant)
+
+
+def file_of(given: str) -> tuple[Path, str]:
+  """The file and the variant of an experiment that is given by name or by file."""
+  name, _, variant = given.partition(":")
+  path = Path(name)
+  if not path.is_file() and path.suffix != ".py" and path.name == name:
+    path = EXPERIMENTS / f"{name}.py"
+  if path.is_file():
+    return path, variant
+  if path.parent == EXPERIMENTS:
+    raise ConfigError(f"there is no experiment {name!r}.{names.nearest(name, map(_stem, experiments_in()))}")
+  folder = path.parent if path.parent.is_dir() else EXPERIMENTS
+  raise ConfigError(f"there is no file {path}.{names.nearest(str(path), map(str, experiments_in(folder)))}")
+
+
+def reachable(path: Path) -> None:
+  """Lets modules beside an experiment's file be imported, such as a game of one's own."""
+  folder = str(path.resolve().parent)
+  if folder not in (*sys.path, str(EXPERIMENTS)):
+    sys.path.append(folder)
+
+
+def experiments_in(folder: Path = EXPERIMENTS) -> list[Path]:
+  """The files in a folder that describe an experiment."""
+  return [file for file in sorted(folder.glob("*.py")) if _has_get_config(file) and file.stem != "base"]
+
+
+def variants_of(path: Path) -> tuple[str, ...]:
+  """The variants that an experiment lists in its `VARIANTS`; there may be none."""
+  spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
+  module = importlib.util.module_from_spec(spec)  # pyright: ignore[reportArgumentType]
+  spec.loader.exec_module(module)  # pyright: ignore[reportOptionalMemberAccess]
+  return tuple(getattr(module, "VARIANTS", ()))
+
+
+def name_of(given: str) -> str:
+  """experiments/fgan.py:pearson -> fgan_pearson."""
+  file, _, variant = given.partition(":")
+  return "_".join(filter(None, [Path(file).stem, variant]))
+
+
+def complete(config: ConfigDict) -> None:
+  """Completes every section with full names and the settings that its functions take, with their defaults, in place.
+
+  Raises:
+    ConfigError: if a name or a setting is not known.
+  """
+  config.unlock()
+  config.game.name, game = names.find(names.GAME, config.game.name, "game.name")
+  for ability in ("specs", "make"):
+    if not hasattr(game, ability):
+      raise ConfigError(f"game.name is {config.game.name!r}, which is no game: it has no function {ability!r}")
+  names.fill(config.game, names.settings_of(game.specs, game.make), "game")
+  for role, section in config.nets.items():
+    names.complete(section, names.NET, f"nets.{role}")
+  for player, section in config.optimizer.items():
+    section.name, function = names.find(names.OPTIMIZER, section.get("name", ""), f"optimizer.{player}.name")
+    names.fill(section, names.settings_of(function) | _SCHEDULE, f"optimizer.{player}")
+  names.fill(config.data, names.settings_of(sources.source(config.data.name)) | _BATCH, "data")
+  found = [names.find(names.EVALUATOR, name, "eval.evaluators") for name in config.eval.evaluators]
+  config.eval.evaluators = tuple(name for name, _ in found)
+  for name, module in found:
+    key = section_of(name)
+    config.eval[key] = config.eval.get(key, ConfigDict())
+    names.fill(config.eval[key], names.settings_of(module.make), f"eval.{key}")
+
+
+def section_of(evaluator: str) -> str:
+  """The section of config.eval that has an evaluator's settings."""
+  return evaluator.rstrip(":").rpartition(".")[2]
+
+
+def is_structure(field: str) -> bool:
+  """Whether other settings depend on a field: a name, evaluators, stages."""
+  return field.endswith(".name") or field in ("eval.evaluators", "train.stages")
+
+
+def change(config: ConfigDict, changes: Mapping[str, Any]) -> None:
+  """Replaces settings in place; those that decide which others there are come first.
+
+  A section that gets another name keeps what both functions take. Where a value becomes a section (penalty.name), or a
+  section a value, the old one goes.
+
+  Raises:
+    ConfigError: if a field is not there.
+  """
+  structure = sorted(filter(is_structure, changes), key=lambda field: field.count("."))
+  for field in structure:
+    owner, _, last = field.rpartition(".")
+    if last == "name":
+      _rename(config, owner, changes[field])
+    else:
+      _set(config, field, changes[field])
+  if structure or any(field not in flatten(config) for field in changes):
+    complete(config)
+  for field in changes.keys() - set(structure):
+    _set(config, field, changes[field])
+
+
+def parsed(config: ConfigDict, field: str, text: str) -> Any:
+  """What the command line gives for a field, of the type that it has: 5, 0.1, True, adam, 1,2 or "a","b", None.
+
+  Raises:
+    ConfigError: if it is of another type, or there is no such field.
+  """
+  check_field(config, field)
+  old = get(config, field)
+  if isinstance(old, ConfigDict):
+    raise ConfigError(f"{field} is a section; give its settings, such as {field}.{next(iter(old), 'name')}")
+  if isinstance(old, str):
+    return text
+  if isinstance(old, bool) and text.lower() in ("", "true", "false", "1", "0"):
+    return text.lower() in ("", "true", "1")
+  try:
+    value = ast.literal_eval(f"({text},)" if isinstance(old, tuple) and not text.startswith("(") else text)
+  except (ValueError, SyntaxError):
+    value = tuple(text.split(",")) if isinstance(old, tuple) else text
+  if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+    value = float(value)
+  if old is not None and type(value) is not type(old):
+    raise ConfigError(f"{field} is given as {text!r}; it takes {type(old).__name__}s such as {old}")
+  return value
+
+
+def check_field(config: ConfigDict, field: str) -> None:
+  """Raises ConfigError if a config has no such field; the message names the nearest of that section."""
+  section, path = config, []
+  for part in field.split("."):
+    if not isinstance(section, ConfigDict) or part not in section:
+      where = ".".join(path) or "the config"
+      accepted = section.keys() if isinstance(section, ConfigDict) else ()
+      raise ConfigError(f"{where} has no setting {part!r}.{names.nearest(part, accepted)}")
+    section = section[part]
+    path.append(part)
+
+
+def stages(config: ConfigDict) -> list[Stage]:
+  """The stages of a run: one, if `config.train.stages` has none.
+
+  Raises:
+    ConfigError: if a stage has no rounds, they do not add up to train.rounds, or a setting in it is not known.
+  """
+  rounds, described = config.train.rounds, [_resolved(stage) for stage in config.train.get("stages", ())]
+  if not described:
+    return [Stage(0, rounds, config, True)]
+  found, start = [], 0
+  for i, stage in enumerate(described):
+    changes = {field: value for field, value in stage.items() if field not in ("rounds", "keep_optimizers")}
+    length = stage.get("rounds", rounds - start if i == len(described) - 1 else None)
+    if not isinstance(length, int) or length < 1:
+      raise ConfigError(f"train.stages[{i}] has rounds {length}; each stage has at least 1 of train.rounds = {rounds}")
+    of_stage = config.copy_and_resolve_references()
+    of_stage.train.stages = ()
+    change(of_stage, changes)
+    complete(of_stage)
+    found.append(Stage(start, start + length, of_stage, stage.get("keep_optimizers", True)))
+    start += length
+  if start != rounds:
+    raise ConfigError(f"the stages have {start:,} rounds in all, and train.rounds is {rounds:,}")
+  return found
+
+
+def plain(config: Any) -> Any:
+  """A config as JSON can say it: references resolved, tuples as lists."""
+  config = config.get() if isinstance(config, FieldReference) else config
+  if isinstance(config, Mapping | ConfigDict):
+    return {k: plain(v) for k, v in config.items()}
+  return [plain(v) for v in config] if isinstance(config, list | tuple) else config
+
+
+def from_plain(config: Mapping[str, Any]) -> ConfigDict:
+  """The config that `plain` made JSON of."""
+  tuples = lambda v: {k: tuples(w) for k, w in v.items()} if isinstance(v, Mapping) else _tuple(v)
+  return ConfigDict(tuples(config))
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+  """{"train": {"rounds": 5}} -> {"train.rounds": 5}."""
+  flat = {}
+  for key, value in tree.items():
+    flat |= flatten(value, f"{prefix}{key}.") if hasattr(value, "items") else {prefix + key: value}
+  return flat
+
+
+def get(config: Any, field: str) -> Any:
+  """The value of a field, "train.rounds"."""
+  for part in field.split("."):
+    config = config[part]
+  return config
+
+
+def _rename(config: ConfigDict, owner: str, name: str) -> None:
+  """Gives the section `owner` another name; settings that only the old one takes go."""
+  *path, last = owner.split(".")
+  for part in path:
+    check_field(config, ".".join(path))
+    config = config[part]
+  section = config.get(last)
+  with config.unlocked(), config.ignore_type():
+    if not isinstance(section, ConfigDict):
+      config[last] = ConfigDict({"name": name})
+      return
+  taken = _settings(owner, name)
+  with section.unlocked():
+    for key in [key for key in section if key != "name" and key not in taken]:
+      del section[key]
+    section.name = name
+
+
+def _settings(owner: str, name: str) -> Mapping[str, inspect.Parameter]:
+  """The settings of what `owner`.name means."""
+  if owner == "data":
+    return names.settings_of(sources.source(name)) | _BATCH
+  if owner == "game":
+    _, game = names.find(names.GAME, name, "game.name")
+    return names.settings_of(*(getattr(game, ability) for ability in ("specs", "make") if hasattr(game, ability)))
+  kind = {"nets": names.NET, "optimizer": names.OPTIMIZER}.get(owner.partition(".")[0] if owner.count(".") == 1 else "")
+  _, function = names.find(kind or names.VALUE, name, f"{owner}.name")
+  return names.settings_of(function) | (_SCHEDULE if kind is names.OPTIMIZER else {})
+
+
+def _set(config: ConfigDict, field: str, value: Any) -> None:
+  check_field(config, field)
+  *path, last = field.split(".")
+  owner = get(config, ".".join(path)) if path else config
+  with owner.unlocked():
+    del owner[last]  # a reference to another setting would change that one
+    owner[last] = value
+
+
+def _resolved(stage: Any) -> dict[str, Any]:
+  return {k: v.get() if isinstance(v, FieldReference) else v for k, v in dict(stage).items()}
+
+
+def _tuple(value: Any) -> Any:
+  return tuple(_tuple(v) for v in value) if isinstance(value, list) else value
+
+
+def _stem(path: Path) -> str:
+  return path.stem
+
+
+def _has_get_config(path: Path) -> bool:
+  return "\ndef get_config(" in "\n" + path.read_text()

@@ -1,0 +1,366 @@
+"""The rounds of a run, stage by stage and a chunk at a time, with what has to be written between chunks."""
+
+import contextlib
+import itertools
+import signal
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from experiments.lab import configs, workdir
+from experiments.lab.build import Experiment, at_least_one, build
+from gan_jax import checkpoint, report, shard, train
+from gan_jax.data.dataset import decode
+from gan_jax.data.stream import ahead
+from gan_jax.errors import ConfigError
+from gan_jax.game import Batch, TrainState
+
+
+class Course(NamedTuple):
+  """A stage made ready to be played.
+
+  Attributes:
+    stage: its rounds and its config.
+    experiment: what is played, on one device: what evaluates.
+    played: the same, its game splitting batches over the mesh.
+    fresh: the state before its first round, as shapes.
+    shardings: of a state.
+    mesh: the devices.
+  """
+
+  stage: configs.Stage
+  experiment: Experiment
+  played: Experiment
+  fresh: TrainState
+  shardings: TrainState
+  mesh: jax.sharding.Mesh
+
+
+def run(config: ConfigDict, folder: Path, given: str) -> TrainState:
+  """Trains, or goes on training, until `config.train.rounds`; returns the last state.
+
+  A run that is finished is left as it is. Of many processes the first writes, in a folder that all of them see.
+
+  Args:
+    config: complete, as `configs.load` gives it.
+    folder: the workdir.
+    given: the experiment, as --config names it.
+
+  Raises:
+    ConfigError: if the config is wrong, or the workdir holds another experiment's run, a longer one or a damaged one;
+      nothing is touched then.
+    FloatingPointError: if a loss stops being finite; what was saved before stays.
+  """
+  _check_lengths(config)
+  connect(config)
+  mesh = _mesh(config)
+  described, name = configs.plain(config), configs.name_of(given)
+  workdir.check(folder, described, workdir.LENGTH, config.train.rounds)
+  courses = _courses(config, mesh)
+  folder.mkdir(parents=True, exist_ok=True)
+  with checkpoint.open_folder(folder / "checkpoints") as checkpoints:
+    step = checkpoints.latest_step() or 0
+    left = [course for course in courses if step <= course.stage.end]
+    state = checkpoint.restore(checkpoints, jax.tree.map(_placed, left[0].fresh, left[0].shardings))
+    if writes():
+      _describe(left[0], folder, name, config.train.rounds, state)
+    if state is None:
+      state = _init(left[0])
+    if int(state.step) < config.train.rounds:
+      if writes():
+        rows = report.read_metrics(folder / "metrics.jsonl", until=int(state.step))
+        workdir.write(folder, described, _file_of(given))
+        report.write_metrics(folder / "metrics.jsonl", rows)
+      for course, after in itertools.zip_longest(left, left[1:]):
+        state = _play(course, folder, state, config.train.rounds, checkpoints)
+        state = state if after is None else _carry(after, state)
+  if writes():
+    report.save_page(folder, name)
+    print(f"done: {folder}/report.html")
+  return state
+
+
+def connect(config: ConfigDict) -> None:
+  """Joins the other processes, where `config.distributed` says that there are some."""
+  given = config.distributed
+  if given.enabled:
+    shard.connect(given.coordinator, given.processes, given.process)
+  elif given.coordinator or given.processes or given.process >= 0:
+    raise ConfigError(
+      "the config describes processes, but distributed.enabled is False; each would be a run of its own"
+    )
+
+
+def writes() -> bool:
+  """Whether this process is the one that writes."""
+  return jax.process_index() == 0
+
+
+def _courses(config: ConfigDict, mesh: jax.sharding.Mesh) -> list[Course]:
+  """Every stage made ready; what is wrong with any of them comes up here."""
+  courses, datasets = [], {}
+  for stage in configs.stages(config):
+    data = str(stage.config.data.to_dict())
+    experiment = build(stage.config, datasets.get(data))
+    datasets[data] = experiment.dataset
+    played = experiment
+    if mesh.size > 1:
+      wrap = lambda net: shard.split_batches(mesh, net)
+      played = experiment._replace(game=build(stage.config, experiment.dataset, wrap).game)
+    batch = _example(experiment, stage.config.data.batch_size)
+    init = lambda key, game=played.game, batch=batch: train.init(game, key, batch)
+    fresh = jax.eval_shape(init, jax.random.key(config.seed))
+    for look in (experiment.evaluate, *(picture.draw for picture in experiment.pictures)):
+      jax.eval_shape(look, fresh)
+    shardings = shard.state_shardings(mesh, fresh, stage.config.mesh.fsdp)
+    courses.append(Course(stage, experiment, played, fresh, shardings, mesh))
+  return courses
+
+
+def _init(course: Course) -> TrainState:
+  # It runs once, and to optimise it takes a CPU's compiler ten times as long.
+  options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
+  init = lambda key: train.init(course.played.game, key)
+  jitted = jax.jit(init, out_shardings=course.shardings, compiler_options=options)
+  return jitted(jax.random.key(course.stage.config.seed))
+
+
+def _carry(course: Course, state: TrainState) -> TrainState:
+  """The state that a stage starts from, after the one before it."""
+  keep = course.stage.keep_optimizers
+  carry = jax.jit(lambda old, fresh: train.carry(old, fresh, keep), out_shardings=course.shardings)
+  return carry(state, _init(course))
+
+
+def _mesh(config: ConfigDict) -> jax.sharding.Mesh:
+  if config.mesh.member != 1:
+    raise ConfigError(
+      f"mesh.member is {config.mesh.member}; it splits the members of experiments.sweep, and a run is one"
+    )
+  if config.mesh.fsdp and config.mesh.data == 1:
+    raise ConfigError("mesh.fsdp splits the state over mesh.data devices, which is 1")
+  mesh = shard.mesh(config.mesh.data)
+  if config.data.batch_size % config.mesh.data:
+    raise ConfigError(
+      f"data.batch_size is {config.data.batch_size}; it does not split evenly over mesh.data = {config.mesh.data}"
+    )
+  return mesh
+
+
+def _example(experiment: Experiment, n: int) -> Batch:
+  """Shapes of a batch of n."""
+  if experiment.draw is not None:
+    return jax.eval_shape(experiment.draw, jax.random.key(0))
+  assert experiment.dataset.stream is not None
+  one = decode(next(experiment.dataset.stream(1, 0, 0, (0, 1))))
+  return {name: jax.ShapeDtypeStruct((n, *value.shape[1:]), value.dtype) for name, value in one.items()}
+
+
+def _placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+
+def _play(course: Course, folder: Path, state: TrainState, rounds: int, checkpoints: Any) -> TrainState:
+  """The rounds that are left of a stage; `rounds` is how many the run has."""
+  config, experiment, end = course.stage.config, course.played, course.stage.end
+  look = _Eyes(course, folder)
+  compiled: dict[int, Callable] = {}
+  step = saved = int(state.step)
+  began = time.perf_counter()
+  chunks = ahead(_chunks(course, step))
+  bar = tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True, disable=not writes())
+  with _interruptible() as asked, bar:
+    while step < end and not shard.any_process(bool(asked)):  # a stop does not wait for what is still being read
+      try:
+        (count, batches), waited = next(chunks)
+      except ConfigError:  # a file that cannot be read
+        if saved < step:
+          checkpoint.save(checkpoints, state)
+        raise
+      if count not in compiled:
+        compiled[count] = _compile(experiment, count, course.shardings)
+      state, metrics = compiled[count](state, batches)
+      new = _rows(metrics, step, config.log.every)
+      ended = time.perf_counter()
+      if experiment.draw is None:
+        new[-1]["data/waiting"] = waited / (ended - began)  # since the chunk before
+      began = ended
+      step += count
+      _refuse_infinite(new, saved)
+      evaluated = step == end or step % config.eval.every == 0
+      seen = shard.fetch(course.mesh, state.replace(opt={}, memory=())) if evaluated else None  # what is looked at
+      if writes():
+        look.write_rows(new, seen)
+        bar.update(count)
+        bar.set_postfix({k: f"{v:.3f}" for k, v in new[-1].items() if k.endswith("/loss")})
+      if step == end or step % config.checkpoint.every == 0:
+        checkpoint.save(checkpoints, state)
+        saved = step
+      if writes() and seen is not None:
+        look.draw(seen, step)
+  if step < end:
+    if saved < step:
+      checkpoint.save(checkpoints, state)
+    checkpoints.wait_until_finished()
+    raise KeyboardInterrupt(f"interrupted after round {step:,}; run the same command again to resume")
+  return state
+
+
+class _Eyes:
+  """What is seen of a stage's states: its evaluations, pictures and plots, written to the workdir."""
+
+  def __init__(self, course: Course, folder: Path):
+    self._folder, self._real = folder, course.experiment.dataset.test["x"]
+    self._evaluate = jax.jit(course.experiment.evaluate)
+    self._pictures = [(picture, jax.jit(picture.draw)) for picture in course.experiment.pictures]
+
+  def write_rows(self, rows: list[dict[str, Any]], seen: TrainState | None) -> None:
+    if seen is not None:
+      rows[-1] |= {name: _finite(value) for name, value in self._evaluate(seen).items()}
+    report.append_metrics(self._folder / "metrics.jsonl", rows)
+
+  def draw(self, seen: TrainState, step: int) -> None:
+    for picture, draw in self._pictures:
+      path = self._folder / "samples" / f"{'_'.join(filter(None, [f'{step:07d}', picture.name]))}.png"
+      report.save_samples(path, np.asarray(draw(seen)), self._real, picture.columns)
+    report.save_plot(self._folder / "metrics.png", report.read_metrics(self._folder / "metrics.jsonl"))
+
+
+def _chunks(course: Course, step: int) -> Iterator[tuple[int, Any]]:
+  """Of each chunk after round `step`, how many rounds it has, and what `_compile` feeds to them."""
+  experiment, config, mesh = course.played, course.stage.config, course.mesh
+  draws, draw, stream = experiment.game.draws, None, iter(())
+  if experiment.draw is not None:
+    draw = shard.replicate(mesh, experiment.draw)
+  else:
+    assert experiment.dataset.stream is not None
+    share = jax.process_index(), jax.process_count()
+    stream = experiment.dataset.stream(config.data.batch_size // share[1], config.seed, step * draws, share)
+  while step < course.stage.end:
+    count = min(config.train.chunk - step % config.train.chunk, course.stage.end - step)
+    step += count
+    if draw is not None:
+      yield count, draw
+      continue
+    yield count, shard.shard_batches(mesh, _stacked(itertools.islice(stream, count * draws), count, draws))
+
+
+def _stacked(batches: Iterable[Batch], rounds: int, draws: int) -> dict[str, np.ndarray]:
+  """Batches [n, ...] as those of a chunk, [rounds, draws, n, ...]."""
+  read = list(batches)
+  return {k: np.stack([batch[k] for batch in read]).reshape(rounds, draws, *v.shape) for k, v in read[0].items()}
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[list[int]]:
+  """Ctrl-C, or a scheduler's SIGTERM, asks for a stop after the chunk that is being played; a second one stops at once."""
+  asked: list[int] = []
+
+  def ask(number, frame):
+    if asked:
+      raise KeyboardInterrupt
+    asked.append(number)
+
+  if threading.current_thread() is not threading.main_thread():  # which alone may listen to signals
+    yield asked
+    return
+  before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+  try:
+    yield asked
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
+
+
+def _compile(experiment: Experiment, rounds: int, shardings: TrainState) -> Callable:
+  """`(state, batches) -> (state, metrics)`; `batches` is the draw, or streamed batches.
+
+  The draw is an argument so that XLA does not embed the data in the program.
+  """
+  game = experiment.game
+
+  def play(state, batches):
+    if experiment.draw is not None:
+      return train.make_scan(game, rounds, batches)(state)
+    step = train.make_step(game)
+    return jax.lax.scan(lambda state, stored: step(state, decode(stored)), state, batches)
+
+  everywhere = jax.sharding.NamedSharding(shardings.step.mesh, jax.sharding.PartitionSpec())
+  return jax.jit(play, donate_argnums=0, out_shardings=(shardings, everywhere))
+
+
+def _rows(metrics: dict[str, jax.Array], step: int, every: int) -> list[dict[str, float]]:
+  """The metrics of rounds after round `step`, a row at each multiple of `every` and at the end: means since."""
+  columns = {name: np.asarray(values, np.float64) for name, values in metrics.items()}
+  end = step + len(next(iter(columns.values())))
+  edges = [step, *range(step - step % every + every, end, every), end]
+  return [
+    {"step": last} | {name: float(values[first - step : last - step].mean()) for name, values in columns.items()}
+    for first, last in zip(edges, edges[1:])
+  ]
+
+
+def _refuse_infinite(rows: list[dict[str, float]], saved: int) -> None:
+  for row in rows:
+    bad = [name for name, value in row.items() if not np.isfinite(value)]
+    if bad:
+      kept = f"the checkpoint of round {saved:,} is kept" if saved else "there is no checkpoint yet"
+      raise FloatingPointError(
+        f"{', '.join(bad)} stopped being finite in the rounds up to {row['step']:,}; {kept}. Lower the learning rate, "
+        "or choose another loss"
+      )
+
+
+def _finite(value: jax.Array) -> float | None:
+  """What an evaluation found, None if it is not finite: a bound by quadrature may be so, and the run goes on."""
+  return float(value) if np.isfinite(value) else None
+
+
+def _check_lengths(config: ConfigDict) -> None:
+  for field in ("train.rounds", "train.chunk", "log.every", "eval.every", "checkpoint.every"):
+    at_least_one(field, configs.get(config, field))
+  chunk = config.train.chunk
+  if chunk % config.log.every:
+    raise ConfigError(f"train.chunk is {chunk}, which is not a multiple of log.every = {config.log.every}")
+  for field in ("eval.every", "checkpoint.every"):
+    if configs.get(config, field) % chunk:
+      raise ConfigError(f"{field} is {configs.get(config, field)}, which is not a multiple of train.chunk = {chunk}")
+
+
+def _describe(course: Course, folder: Path, name: str, rounds: int, restored: TrainState | None) -> None:
+  """Prints what is about to be done."""
+  config, data = course.stage.config, course.experiment.dataset
+  settings = ", ".join(
+    f"{k}\xa0{v}" for k, v in configs.flatten(config.game).items() if k != "name"
+  )  # no break at \xa0
+  line = f"{name}: game {config.game.name} ({settings})"
+  print(textwrap.fill(line, 100, subsequent_indent=" " * 4, break_on_hyphens=False).replace("\xa0", " "))
+  for role, params in course.fresh.params.items():
+    count = sum(leaf.size for leaf in jax.tree.leaves(params))
+    print(f"  {role:<14} {config.nets[role].name}, {count:,} parameters")
+  size = "sampled without end" if data.size is None else f"{data.size:,} training examples"
+  print(f"  {'data':<14} {data.name}, {size} of shape {list(data.shape)}, batch {config.data.batch_size}")
+  devices, used = jax.devices(), config.mesh.data
+  idle = f" of {len(devices)}; --config.mesh.data={len(devices)} uses all" if used < len(devices) else ""
+  print(f"  {'devices':<14} {used} x {devices[0].device_kind}{idle}, {config.dtype}")
+  step = None if restored is None else int(restored.step)
+  plan = "a new run" if step is None else f"continuing after round {step:,}"
+  plan = f"finished, all {rounds:,} rounds have been played" if step == rounds else f"{plan}, up to round {rounds:,}"
+  print(f"  {'workdir':<14} {folder}: {plan}", flush=True)
+
+
+def _file_of(given: str) -> str:
+  """The experiment with the whole path of its file, where it has one."""
+  try:
+    path, variant = configs.file_of(given)
+  except ConfigError:  # a name that a notebook or a test gives to a config of its own
+    return given
+  return ":".join(filter(None, [str(path.resolve()), variant]))

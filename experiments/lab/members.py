@@ -1,0 +1,275 @@
+"""A sweep: every combination of settings and seeds as a member of one compiled program."""
+
+import csv
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.figure import Figure
+from ml_collections import ConfigDict
+from tqdm import tqdm
+
+from experiments.lab import configs, names, workdir
+from experiments.lab.build import Experiment, at_least_one, build
+from experiments.lab.loop import connect, writes
+from gan_jax import shard, train
+from gan_jax.data.dataset import Dataset
+from gan_jax.errors import ConfigError
+from gan_jax.game import TrainState
+
+Values = dict[str, jax.Array]  # field of the config -> a number for each member
+
+
+def fastest_map(experiment: Experiment) -> Callable[[Callable], Callable]:
+  """The fastest of the three strategies below for a game on this machine.
+
+  An accelerator takes all members at once. On a CPU eight at a time stay in its cache: of 32 rings (dense 3x128, batch
+  64, two cores) they played 1.24 and 1.47 times the rounds of a single run, all at once 0.84 and 0.97. Convolutions
+  there go one by one, for with weights of each member's own they would become grouped ones, which a CPU computes far
+  slower.
+  """
+  if jax.default_backend() != "cpu":
+    return vectorized_map
+  batch = jax.eval_shape(experiment.draw, jax.random.key(0))
+  state = jax.eval_shape(lambda key: train.init(experiment.game, key), jax.random.key(0))
+  batches = jax.tree.map(lambda b: jax.ShapeDtypeStruct((experiment.game.draws, *b.shape), b.dtype), batch)
+  convolves = "conv_general_dilated" in str(jax.make_jaxpr(train.make_step(experiment.game))(state, batches))
+  return sequential_map if convolves else batched_map
+
+
+def vectorized_map(function: Callable) -> Callable:
+  """All members at once: the first two arguments have an axis of members, the third is shared."""
+  return jax.vmap(function, (0, 0, None))
+
+
+def batched_map(function: Callable) -> Callable:
+  """As `vectorized_map`, but eight members after the other eight."""
+  return lambda a, b, shared: jax.lax.map(lambda each: function(*each, shared), (a, b), batch_size=8)
+
+
+def sequential_map(function: Callable) -> Callable:
+  """As `vectorized_map`, but one member after the other."""
+  return lambda a, b, shared: jax.lax.map(lambda each: function(*each, shared), (a, b))
+
+
+def sweep(
+  config: ConfigDict, grid: dict[str, list[float]], seeds: int, folder: Path, given: str
+) -> list[dict[str, float]]:
+  """Plays all members to `config.train.rounds`; returns a row for each: its settings, its seed, its last metrics.
+
+  `config.mesh.member` devices share the members between them.
+
+  Raises:
+    ConfigError: if the config or a setting of the grid is wrong, or the workdir holds something else; nothing is written
+      then.
+  """
+  at_least_one("--seeds", seeds)
+  connect(config)
+  mesh = _mesh(config, seeds * math.prod(map(len, grid.values())))
+  described = {"grid": grid, "seeds": seeds} | configs.plain(config)
+  workdir.check(folder, described, {"compilation_cache"})
+  settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+  stages = configs.stages(config)
+  datasets = _datasets(stages, settings)
+  members = [setting | {"seed": config.seed + seed} for setting in settings for seed in range(seeds)]
+  values = {field: jnp.array([member[field] for member in members]) for field in grid}
+  keys = jnp.stack([jax.random.key(member["seed"]) for member in members])
+  strategy = fastest_map(build(with_values(stages[-1].config, settings[0]), datasets[-1]))
+  if writes():
+    numbers = f"{len(settings)} setting{'s' * (len(settings) > 1)} x {seeds} seed{'s' * (seeds > 1)}"
+    print(f"{numbers}, {config.train.rounds:,} rounds each, {strategy.__doc__.partition(':')[0].lower()}", flush=True)
+  state, histories = None, []
+  for stage, dataset in zip(stages, datasets, strict=True):
+    state, history = play(stage, dataset, keys, values, strategy, mesh, state)
+    histories.append(history)
+  found = evaluate(stages[-1].config, datasets[-1], state, values, strategy, mesh)
+  last = {k: v[:, -1] for k, v in histories[-1].items() if k != "step"} | found
+  rows = [member | {k: float(v[i]) for k, v in last.items()} for i, member in enumerate(members)]
+  if writes():
+    workdir.write(folder, described, given)
+    _write(folder, rows, settings, histories, list(last))
+  return rows
+
+
+def play(
+  stage: configs.Stage,
+  dataset: Dataset,
+  keys: jax.Array,
+  values: Values,
+  strategy: Callable,
+  mesh: jax.sharding.Mesh,
+  state: TrainState | None = None,
+) -> tuple[TrainState, dict[str, np.ndarray]]:
+  """Plays a stage of every member, a chunk at a time; returns states, and metrics [members, lines] with "step" [lines].
+
+  Args:
+    stage: what is played.
+    dataset: what it is played on.
+    keys: of the members.
+    values: the settings in which they differ.
+    strategy: how a device plays several members: one of the maps above.
+    mesh: the devices.
+    state: of the members after the stage before; None for the first.
+  """
+  config = stage.config
+  draw = shard.replicate(mesh, build(config, dataset).draw)
+  spread = lambda function: shard.split_members(mesh, strategy(function))
+  game = lambda values: build(with_values(config, values), dataset).game
+
+  def start(key_and_state, values, draw):
+    key, old = key_and_state
+    fresh = train.init(game(values), key)
+    return fresh if old is None else train.carry(old, fresh, stage.keep_optimizers)
+
+  def compiled(rounds):
+    def run(state, values, draw):
+      state, metrics = train.make_scan(game(values), rounds, draw)(state)
+      return state, {k: jnp.mean(v[-config.log.every :]) for k, v in metrics.items()}
+
+    return jax.jit(spread(run), donate_argnums=0)
+
+  state = jax.jit(spread(start))((keys, state), values, draw)
+  runs: dict[int, Callable] = {}
+  lines, steps, step = [], [], stage.start
+  with tqdm(total=(stage.end - step) * len(keys), unit="round", dynamic_ncols=True, disable=not writes()) as bar:
+    while step < stage.end:
+      count = min(config.train.chunk, stage.end - step)
+      runs.setdefault(count, compiled(count))
+      state, metrics = runs[count](state, values, draw)
+      lines.append(jax.tree.map(np.asarray, shard.fetch(mesh, metrics)))
+      step += count
+      steps.append(step)
+      bar.update(count * len(keys))
+  return state, {k: np.stack([line[k] for line in lines], 1) for k in lines[0]} | {"step": np.array(steps)}
+
+
+def evaluate(config, dataset, state, values, strategy, mesh) -> dict[str, np.ndarray]:
+  """What the evaluators of `config` measure of every member, [members] each."""
+
+  def measure(state, values, _):
+    return build(with_values(config, values), dataset).evaluate(state)
+
+  found = jax.jit(shard.split_members(mesh, strategy(measure)))(state, values, None)
+  return jax.tree.map(np.asarray, shard.fetch(mesh, found))
+
+
+def _datasets(stages: list[configs.Stage], settings: list[dict[str, float]]) -> list[Dataset]:
+  """The data of each stage, having built what every setting makes of it: what is wrong comes up here."""
+  datasets: list[Dataset] = []
+  for i, stage in enumerate(stages):
+    same = i and stage.config.data.to_dict() == stages[i - 1].config.data.to_dict()
+    dataset = datasets[-1] if same else None
+    for setting in settings:
+      dataset = build(with_values(stage.config, setting), dataset).dataset
+    assert dataset is not None
+    if dataset.draw is None:
+      raise ConfigError(
+        f"{dataset.name} is streamed, but a sweep's members share data on the device; give more data.memory"
+      )
+    datasets.append(dataset)
+  return datasets
+
+
+def _write(folder: Path, rows: list[dict], settings: list[dict], histories: list[dict], metrics: list[str]) -> None:
+  """Writes and prints what a sweep found."""
+  common = [name for name in histories[-1] if all(name in history for history in histories)]
+  whole = {name: np.concatenate([history[name] for history in histories], -1) for name in common}
+  write_csv(folder / "members.csv", rows)
+  summary = summarise(rows, settings, metrics)
+  write_csv(folder / "sweep.csv", summary)
+  save_plot(folder / "sweep.png", whole, settings, len(rows) // len(settings))
+  print(table(summary))
+
+
+def _mesh(config: ConfigDict, members: int) -> jax.sharding.Mesh:
+  if config.mesh.data != 1 or config.mesh.fsdp:
+    raise ConfigError(
+      f"mesh.data is {config.mesh.data}, fsdp {config.mesh.fsdp}; a sweep splits members, with mesh.member"
+    )
+  if members % config.mesh.member:
+    raise ConfigError(f"{members} members do not split evenly over mesh.member = {config.mesh.member} devices")
+  return shard.mesh(member=config.mesh.member)
+
+
+def with_values(config: ConfigDict, values: dict[str, Any]) -> ConfigDict:
+  """The config with some numbers replaced, by other numbers or by traced ones."""
+  config = config.copy_and_resolve_references()
+  configs.change(config, values)
+  return config
+
+
+def parse_grid(texts: list[str], config: ConfigDict) -> dict[str, list[float]]:
+  """["game.penalty_weight=0.1,1"] -> {"game.penalty_weight": [0.1, 1.0]}.
+
+  Raises:
+    ConfigError: if a field is not there, is the data's or no number that may be traced, or a value is not a number.
+  """
+  flat, grid = configs.flatten(config), {}
+  swept = [field for field, value in flat.items() if isinstance(value, float) and not field.startswith("data.")]
+  for text in texts:
+    field, _, values = text.partition("=")
+    if field not in flat:
+      raise ConfigError(f"--grid names {field!r}, which is no setting.{names.nearest(field, swept)}")
+    if field.startswith("data.") and isinstance(flat[field], float):
+      raise ConfigError(f"--grid names {field}, a setting of the data, which all members share; run a sweep for each")
+    if field not in swept:
+      raise ConfigError(
+        f"--grid names {field}, which is {flat[field]!r}: only numeric settings can be swept in one program; use separate "
+        "runs for others"
+      )
+    try:
+      grid[field] = [float(value) for value in values.split(",")]
+    except ValueError:
+      raise ConfigError(f"--grid gives {field} the values {values!r}; numbers are wanted, such as 0.1,1,10") from None
+  return grid
+
+
+def summarise(rows: list[dict], settings: list[dict], metrics: list[str]) -> list[dict]:
+  """A row for each setting and metric: median, min and max over seeds."""
+  summary = []
+  for setting in settings:
+    mine = [row for row in rows if all(row[k] == v for k, v in setting.items())]
+    for metric in metrics:
+      values = [row[metric] for row in mine]
+      figures = {"median": float(np.median(values)), "min": min(values), "max": max(values)}
+      summary.append(setting | {"metric": metric} | figures)
+  return summary
+
+
+def table(summary: list[dict]) -> str:
+  """The summary for people to read, aligned."""
+  fields = list(summary[0])
+  cells = [fields] + [[v if isinstance(v, str) else f"{v:.5g}" for v in row.values()] for row in summary]
+  widths = [max(len(row[i]) for row in cells) for i in range(len(fields))]
+  return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+
+
+def write_csv(path: Path, rows: list[dict]) -> None:
+  """Writes rows that have the same keys, with a line of these keys above them."""
+  with path.open("w", newline="") as file:
+    writer = csv.DictWriter(file, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def save_plot(path: Path, history: dict[str, np.ndarray], settings: list[dict], seeds: int) -> None:
+  """Every metric over rounds: for each setting the median over seeds, and the range as a band."""
+  names = [name for name in history if name != "step"]
+  figure = Figure(figsize=(7, 2.6 * len(names)), layout="constrained")
+  for place, name in enumerate(names):
+    axes = figure.add_subplot(len(names), 1, place + 1)
+    for i, setting in enumerate(settings):
+      values = history[name][i * seeds : (i + 1) * seeds]
+      label = ", ".join(f"{k} {v:g}" for k, v in setting.items()) or None
+      axes.plot(history["step"], np.median(values, 0), label=label)
+      axes.fill_between(history["step"], values.min(0), values.max(0), alpha=0.2)
+    axes.set(xlabel="round", ylabel=name)
+    axes.grid(alpha=0.3)
+    if len(settings) > 1:
+      axes.legend()
+  figure.savefig(path, dpi=100)

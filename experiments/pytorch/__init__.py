@@ -1,0 +1,1 @@
+"""The same games in PyTorch, which experiments.bench times and checks against."""
