@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from gan_jax.errors import ConfigError
 from gan_jax.game import TrainState
 
 
@@ -35,7 +36,7 @@ def restore(checkpoints: ocp.CheckpointManager, like: TrainState) -> TrainState 
       array goes; what has none goes to the first device, wherever it was saved from.
 
   Raises:
-    ValueError: if the newest checkpoint cannot be read, or is another game's.
+    ConfigError: if the newest checkpoint cannot be read, or is another game's.
   """
   step = checkpoints.latest_step()
   if step is None:
@@ -51,7 +52,7 @@ def restore(checkpoints: ocp.CheckpointManager, like: TrainState) -> TrainState 
   except Exception as error:  # orbax raises whatever its storage layers do: the cause goes into the message
     folder = Path(checkpoints.directory) / str(step)
     reason = str(error).strip().split("\n")[0]
-    raise ValueError(
+    raise ConfigError(
       f"the checkpoint {folder} cannot be read ({type(error).__name__}: {reason}). With that folder moved away, "
       "the run goes on from the one before it, or from the start if there is none"
     ) from error

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from gan_jax.errors import ConfigError
+
 
 def write_text(path: Path, text: str) -> None:
   """Replaces a file at once, so that an interruption leaves the old or the new one; the same text leaves it alone."""
@@ -24,7 +26,7 @@ def read_config(workdir: Path) -> dict[str, Any] | None:
   """The config of the run in a workdir, or None where there is none.
 
   Raises:
-    ValueError: if config.json is damaged.
+    ConfigError: if config.json is damaged.
   """
   path = workdir / "config.json"
   if not path.exists():
@@ -32,9 +34,9 @@ def read_config(workdir: Path) -> dict[str, Any] | None:
   try:
     config = json.loads(path.read_bytes())
   except ValueError as error:
-    raise ValueError(f"{path} is damaged ({error}); put it right, or choose another --workdir") from error
+    raise ConfigError(f"{path} is damaged ({error}); put it right, or choose another --workdir") from error
   if not isinstance(config, dict):
-    raise ValueError(f"{path} is damaged (it is no JSON object); put it right, or choose another --workdir")
+    raise ConfigError(f"{path} is damaged (it is no JSON object); put it right, or choose another --workdir")
   return config
 
 
@@ -48,7 +50,7 @@ def read_metrics(path: Path, until: int | None = None) -> list[dict[str, float]]
   """The rows of a metrics file up to and including round `until`; a last line cut off by an interruption is left out.
 
   Raises:
-    ValueError: if another line is not a row; the message names it.
+    ConfigError: if another line is not a row; the message names it.
   """
   rows = []
   lines = path.read_text(errors="replace").splitlines() if path.exists() else []
@@ -60,7 +62,7 @@ def read_metrics(path: Path, until: int | None = None) -> list[dict[str, float]]
         break
       row = None
     if not isinstance(row, dict) or not isinstance(row.get("step"), int):
-      raise ValueError(
+      raise ConfigError(
         f"{path}, line {number} is damaged: {line[:60]!r} is no JSON object with a step; mend or remove it"
       )
     if until is None or row["step"] <= until:

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax.errors import ConfigError
+
 
 class Dataset(NamedTuple):
   """A distribution to draw from, or two of them for translation between domains.
@@ -93,13 +95,15 @@ def from_domains(
     classes, crop, flip: as in `from_arrays`, for both domains.
 
   Raises:
-    ValueError: the images of the two domains differ in shape, or the domains share the name of an entry.
+    ConfigError: the images of the two domains differ in shape, or the domains share the name of an entry.
   """
   shape, other = _shape(train_x["x"], crop), _shape(train_y["y"], crop)
   if shape != other:
-    raise ValueError(f"{name}: images {list(shape)} in domain x but {list(other)} in domain y; bring them to one shape")
+    raise ConfigError(
+      f"{name}: images {list(shape)} in domain x but {list(other)} in domain y; bring them to one shape"
+    )
   if shared := train_x.keys() & train_y.keys():
-    raise ValueError(f"{name}: both domains have {sorted(shared)}, and a batch has one entry of a name; rename one")
+    raise ConfigError(f"{name}: both domains have {sorted(shared)}, and a batch has one entry of a name; rename one")
   arrays = {k: jnp.asarray(v) for k, v in {**train_x, **train_y}.items()}
   draw_one, of = _sampler(crop, flip), (tuple(train_x), tuple(train_y))
   draw = jax.tree_util.Partial(functools.partial(_draw_both, draw_one, *of), arrays)
@@ -145,16 +149,16 @@ def sides(resolution: int | None, resize: int) -> tuple[int | None, int | None]:
     Sides of the stored training images and of the crops; None is "as they are" for the first, "whole" for the second.
 
   Raises:
-    ValueError: resolution is below 1; resize is below resolution, or given without one.
+    ConfigError: resolution is below 1; resize is below resolution, or given without one.
   """
   if resolution is not None and resolution < 1:
-    raise ValueError(f"resolution must be at least 1 pixel, not {resolution}")
+    raise ConfigError(f"resolution must be at least 1 pixel, not {resolution}")
   if not resize:
     return resolution, None
   if resolution is None:
-    raise ValueError(f"resize is {resize}, from which squares are cut, but no resolution says of what size: give it")
+    raise ConfigError(f"resize is {resize}, from which squares are cut, but no resolution says of what size: give it")
   if resize < resolution:
-    raise ValueError(f"resize is {resize}, and no squares of resolution {resolution} can be cut from that; give more")
+    raise ConfigError(f"resize is {resize}, and no squares of resolution {resolution} can be cut from that; give more")
   return resize, resolution if resize > resolution else None
 
 
@@ -168,14 +172,14 @@ def fits(name: str, size: int, side: int | None, memory: float) -> bool:
     memory: GiB.
 
   Raises:
-    ValueError: memory is below 0, or there are too many images to hold and no side is given.
+    ConfigError: memory is below 0, or there are too many images to hold and no side is given.
   """
   if not memory >= 0:
-    raise ValueError(f"memory is {memory}; it has to be a number of GiB of at least 0")
+    raise ConfigError(f"memory is {memory}; it has to be a number of GiB of at least 0")
   if size <= memory * 2**30:
     return True
   if side is None:
-    raise ValueError(
+    raise ConfigError(
       f"{name}: {size / 2**30:.3g} GiB of training images are more than memory, {memory:g} GiB, and to be streamed "
       "they need a resolution: give one, or more memory"
     )

@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 from gan_jax.data.dataset import Dataset, fits, from_arrays, from_domains, sides
 from gan_jax.data.stream import batches
 from gan_jax.data.transforms import fit
+from gan_jax.errors import ConfigError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 _THREADS = 16
@@ -58,7 +59,7 @@ def load(
     Dataset of "x" [H, W, C] in [-1, 1] and "label" or "y" as above.
 
   Raises:
-    ValueError: there is no such folder, or a part of it is missing or has too few images; a file is damaged; images
+    ConfigError: there is no such folder, or a part of it is missing or has too few images; a file is damaged; images
       differ in size and no resolution is given, or are too many to hold and none is given; a class has test images but
       none to train with; resize is below resolution.
   """
@@ -93,7 +94,7 @@ def read_image(path: pathlib.Path, channels: int, side: int | None = None) -> np
     side: what `transforms.fit` brings it to; None leaves its size.
 
   Raises:
-    ValueError: if it cannot be read.
+    ConfigError: if it cannot be read.
   """
   with _opened(path) as image:
     pixels = _flatten(ImageOps.exif_transpose(image), channels)
@@ -129,7 +130,7 @@ class _Images:
     path, labels = self.part.paths[index], self.part.labels
     image = read_image(path, self.channels, self.side)
     if image.shape != self.shape:
-      raise ValueError(
+      raise ConfigError(
         f"{path} is {list(image.shape)}, but others are {list(self.shape)}: give a resolution to bring them to"
       )
     return {self.part.name: image} | ({"label": np.int32(labels[index])} if labels else {})
@@ -159,13 +160,13 @@ def _existing(root: pathlib.Path) -> pathlib.Path:
   siblings = sorted(p.name for p in root.parent.iterdir() if p.is_dir()) if root.parent.is_dir() else []
   near = difflib.get_close_matches(root.name, siblings, 1)
   hint = f"did you mean {root.parent / near[0]}?" if near else "give the path of a folder of images"
-  raise ValueError(f"no folder {root}: {hint}")
+  raise ConfigError(f"no folder {root}: {hint}")
 
 
 def _unpaired(root: pathlib.Path) -> bool:
   there = [name for name in ("trainA", "trainB") if (root / name).is_dir()]
   if len(there) == 1:
-    raise ValueError(f"{root} has {there[0]} alone: unpaired data has both trainA and trainB")
+    raise ConfigError(f"{root} has {there[0]} alone: unpaired data has both trainA and trainB")
   return bool(there)
 
 
@@ -182,7 +183,7 @@ def _domains(root: pathlib.Path) -> tuple[list[_Part], list[_Part], int]:
 def _classes(root: pathlib.Path) -> tuple[list[_Part], list[_Part], int]:
   base, other = root / "train", root / "test"
   if other.is_dir() and not base.is_dir():
-    raise ValueError(f"{root} has a folder test but no folder train to go with it")
+    raise ConfigError(f"{root} has a folder test but no folder train to go with it")
   files = _find(base if base.is_dir() else root)
   held_out = _find(other) if other.is_dir() else {}
   classes = sorted(set(files.values()))
@@ -190,7 +191,7 @@ def _classes(root: pathlib.Path) -> tuple[list[_Part], list[_Part], int]:
   if not labelled:
     files, classes = dict.fromkeys(files, ""), []
   elif unknown := sorted(set(held_out.values()) - set(classes)):
-    raise ValueError(f"{other} has a class {unknown[0]!r} that {base} has not: its classes are {', '.join(classes)}")
+    raise ConfigError(f"{other} has a class {unknown[0]!r} that {base} has not: its classes are {', '.join(classes)}")
   kept, rest = (list(files), list(held_out)) if held_out else _part(root, files)
   index, names = {name: i for i, name in enumerate(classes)}, files | held_out
   train, test = ([_Part("x", paths, [index[names[p]] for p in paths] if labelled else None)] for paths in (kept, rest))
@@ -206,7 +207,9 @@ def _part(root: pathlib.Path, files: dict[pathlib.Path, str]) -> tuple[list[path
     last = max(counts[name] // 10, 1) if counts[name] > 1 else 0
     (held_out if seen[name] > counts[name] - last else kept).append(path)
   if not held_out:
-    raise ValueError(f"{root} has {len(files)} images to train with, and none can be held out: it takes two of a class")
+    raise ConfigError(
+      f"{root} has {len(files)} images to train with, and none can be held out: it takes two of a class"
+    )
   return kept, held_out
 
 
@@ -221,7 +224,7 @@ def _find(folder: pathlib.Path) -> dict[pathlib.Path, str]:
         above = path.relative_to(folder).parts[:-1]
         found[path] = above[0] if above else ""
   if not found:
-    raise ValueError(f"{folder} holds no images: there is no file that ends in {', '.join(SUFFIXES)}")
+    raise ConfigError(f"{folder} holds no images: there is no file that ends in {', '.join(SUFFIXES)}")
   return dict(sorted(found.items()))
 
 
@@ -231,7 +234,7 @@ def _opened(path: pathlib.Path) -> Iterator[Any]:
     with Image.open(path) as image:
       yield image
   except _UNREADABLE as error:
-    raise ValueError(f"{path} cannot be read as an image ({error}): mend it or take it away") from error
+    raise ConfigError(f"{path} cannot be read as an image ({error}): mend it or take it away") from error
 
 
 def _head(path: pathlib.Path) -> _Head:

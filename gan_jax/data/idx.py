@@ -9,6 +9,7 @@ import numpy as np
 
 from gan_jax.data.dataset import Dataset, from_arrays
 from gan_jax.data.transforms import fit
+from gan_jax.errors import ConfigError
 
 _HEAD = 4  # two zeros, the type of the items and the number of dimensions, a byte each
 _UINT8 = 0x08
@@ -28,12 +29,14 @@ def load(folder: str, resolution: int | None = None) -> Dataset:
     Dataset of "x" [H, W, 1] in [-1, 1], and "label" from 0; there are as many classes as the largest label asks for.
 
   Raises:
-    ValueError: the folder or a file is not there, is not in this format, is cut short or badly compressed; or there are
+    ConfigError: the folder or a file is not there, is not in this format, is cut short or badly compressed; or there are
       not as many labels as images.
   """
   root = pathlib.Path(folder).expanduser()
   if not root.is_dir():
-    raise ValueError(f"no folder {root}: expected one that holds MNIST-format files such as train-images-idx3-ubyte.gz")
+    raise ConfigError(
+      f"no folder {root}: expected one that holds MNIST-format files such as train-images-idx3-ubyte.gz"
+    )
   train, test = (_split(root, prefix, resolution) for prefix in ("train", "t10k"))
   return from_arrays(f"idx:{folder}", train, test, 1 + max(int(split["label"].max()) for split in (train, test)))
 
@@ -41,7 +44,7 @@ def load(folder: str, resolution: int | None = None) -> Dataset:
 def _split(root: pathlib.Path, prefix: str, resolution: int | None) -> dict[str, np.ndarray]:
   images, labels = _read(root, f"{prefix}-images", 3), _read(root, f"{prefix}-labels", 1)
   if len(images) != len(labels) or not len(images):
-    raise ValueError(f"{root}: {len(images)} {prefix} images but {len(labels)} labels; expected one for each image")
+    raise ConfigError(f"{root}: {len(images)} {prefix} images but {len(labels)} labels; expected one for each image")
   return {"x": fit(images[..., None], resolution), "label": labels.astype(np.int32)}
 
 
@@ -51,14 +54,16 @@ def _read(root: pathlib.Path, stem: str, rank: int) -> np.ndarray:
   try:
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
   except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-    raise ValueError(f"{path} is not a whole gzip file ({error}): fetch it again") from error
+    raise ConfigError(f"{path} is not a whole gzip file ({error}): fetch it again") from error
   magic = bytes((0, 0, _UINT8, rank))
   if content[:_HEAD] != magic:
-    raise ValueError(f"{path} starts with {content[:_HEAD].hex()}; bytes in {rank} dimensions start with {magic.hex()}")
+    raise ConfigError(
+      f"{path} starts with {content[:_HEAD].hex()}; bytes in {rank} dimensions start with {magic.hex()}"
+    )
   offset = _HEAD + 4 * rank
   shape = np.frombuffer(content[_HEAD:offset].ljust(4 * rank, b"\0"), ">u4").tolist()
   if len(content) != (expected := offset + math.prod(shape)):
-    raise ValueError(f"{path} should hold {expected} bytes for an array {shape}, and holds {len(content)}")
+    raise ConfigError(f"{path} should hold {expected} bytes for an array {shape}, and holds {len(content)}")
   return np.frombuffer(content, np.uint8, offset=offset).reshape(shape)
 
 
@@ -67,4 +72,4 @@ def _find(root: pathlib.Path, names: list[str]) -> pathlib.Path:
     if (root / name).is_file():
       return root / name
   there = ", ".join(sorted(p.name for p in root.iterdir())) or "nothing"
-  raise ValueError(f"{root} has none of {', '.join(names)}; it holds {there}")
+  raise ConfigError(f"{root} has none of {', '.join(names)}; it holds {there}")

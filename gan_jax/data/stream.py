@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from gan_jax.errors import ConfigError
+
 Item = TypeVar("Item")
 
 _THREADS = 16
@@ -49,16 +51,16 @@ def batches(
     Iterator of {name: [n, ...]}, with the dtypes of the source: images stay uint8. Errors of the source pass through.
 
   Raises:
-    ValueError: n below 1, start or seed below 0, a shard that is not one of its count, or an empty source.
+    ConfigError: n below 1, start or seed below 0, a shard that is not one of its count, or an empty source.
   """
   index, count = shard
   if n < 1 or start < 0 or seed < 0 or not 0 <= index < count:
-    raise ValueError(
+    raise ConfigError(
       f"n must be at least 1, start and seed at least 0, and shard (i, k) with 0 <= i < k; they are {n}, {start}, "
       f"{seed} and {shard}"
     )
   if not all(len(source) for source in sources):
-    raise ValueError(f"sources of {[len(source) for source in sources]} examples: each needs at least one")
+    raise ConfigError(f"sources of {[len(source) for source in sources]} examples: each needs at least one")
   seeds = np.random.SeedSequence(seed).generate_state(len(sources)).tolist()
   parts = [_domain(source, n, own, start, shard, crop, flip) for source, own in zip(sources, seeds)]
   return map(_merge, *parts)

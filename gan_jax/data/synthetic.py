@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.data.dataset import Dataset
+from gan_jax.errors import ConfigError
 
 _HELD_OUT = 10_000
 _TEST_KEY = 2**31 - 1  # far from the small seeds that runs are given
@@ -40,7 +41,7 @@ def ring8(radius: float = 2.0, std: float = 0.02) -> Dataset:
     Dataset of "x" [2], in the units of `radius`, and "label" 0..7, an index into `ring_modes(radius)`.
 
   Raises:
-    ValueError: std is not positive.
+    ConfigError: std is not positive.
   """
   return _mixture("ring8", ring_modes(radius), [std] * 8, [1.0] * 8)
 
@@ -56,7 +57,7 @@ def grid25(spacing: float = 2.0, std: float = 0.05) -> Dataset:
     Dataset of "x" [2], in the units of `spacing`, and "label" 0..24, an index into `grid_modes(spacing)`.
 
   Raises:
-    ValueError: std is not positive.
+    ConfigError: std is not positive.
   """
   return _mixture("grid25", grid_modes(spacing), [std] * 25, [1.0] * 25)
 
@@ -77,7 +78,7 @@ def mixture1d(
     Dataset of "x" [1], in the units of `means`, and "label", the component.
 
   Raises:
-    ValueError: the three differ in length, or a weight or a scale is not positive.
+    ConfigError: the three differ in length, or a weight or a scale is not positive.
   """
   return _mixture("mixture1d", np.asarray(means, np.float32)[:, None], scales, weights)
 
@@ -95,10 +96,10 @@ def swiss_roll(noise: float = 0.05) -> Dataset:
     Dataset of "x" [2]; it has no labels.
 
   Raises:
-    ValueError: noise is negative or not finite.
+    ConfigError: noise is negative or not finite.
   """
   if not 0 <= noise < np.inf:
-    raise ValueError(f"swiss_roll needs finite noise of at least 0, not {noise}")
+    raise ConfigError(f"swiss_roll needs finite noise of at least 0, not {noise}")
   return _sampler("swiss_roll", (2,), 0, _draw_swiss_roll, {"noise": noise})
 
 
@@ -116,10 +117,10 @@ def parallel_lines(distance: float = 1.0) -> Dataset:
     Dataset of "x" [2] and "fake" [2]; it has no labels. A sweep may replace `arrays["distance"]`.
 
   Raises:
-    ValueError: distance is not finite.
+    ConfigError: distance is not finite.
   """
   if not np.isfinite(distance):
-    raise ValueError(f"parallel_lines needs a finite distance, not {distance}")
+    raise ConfigError(f"parallel_lines needs a finite distance, not {distance}")
   return _sampler("parallel_lines", (2,), 0, _draw_parallel_lines, {"distance": distance})
 
 
@@ -138,9 +139,9 @@ def _draw_point(parameters: Mapping[str, jax.Array], key: jax.Array, n: int) -> 
 
 def _mixture(name: str, means: np.ndarray, scales: Sequence[float], weights: Sequence[float]) -> Dataset:
   if not len(means) == len(scales) == len(weights) > 0:
-    raise ValueError(f"{name} needs as many weights as means and scales: {len(weights)}, {len(means)}, {len(scales)}")
+    raise ConfigError(f"{name} needs as many weights as means and scales: {len(weights)}, {len(means)}, {len(scales)}")
   if not all(value > 0 for value in [*scales, *weights]):
-    raise ValueError(f"{name} needs positive scales and weights, not {list(scales)} and {list(weights)}")
+    raise ConfigError(f"{name} needs positive scales and weights, not {list(scales)} and {list(weights)}")
   weights = np.asarray(weights, np.float32) / sum(weights)
   mixture = {"means": means, "scales": scales, "weights": weights}
   return _sampler(name, means.shape[1:], len(means), _draw_mixture, mixture)

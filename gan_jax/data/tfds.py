@@ -10,6 +10,7 @@ import numpy as np
 from gan_jax.data.dataset import Dataset, fits, from_arrays, from_domains, sides
 from gan_jax.data.stream import batches
 from gan_jax.data.transforms import fit
+from gan_jax.errors import ConfigError
 
 
 def load(name: str, resolution: int | None = None, resize: int = 0, flip: bool = False, memory: float = 4.0) -> Dataset:
@@ -35,7 +36,7 @@ def load(name: str, resolution: int | None = None, resize: int = 0, flip: bool =
     Dataset of "x" [H, W, C] in [-1, 1] and, where the data has classes, "label"; or of "x" and "y".
 
   Raises:
-    ValueError: TFDS knows no such data set, version or configuration; it is not prepared on this machine, or in a
+    ConfigError: TFDS knows no such data set, version or configuration; it is not prepared on this machine, or in a
       format that only TensorFlow reads; it has no 8-bit images, no split "train" or an empty split; its images differ
       in shape, or are too many to hold, and no resolution is given; resize is below resolution.
   """
@@ -44,12 +45,12 @@ def load(name: str, resolution: int | None = None, resize: int = 0, flip: bool =
   image, label = _features(builder.info)
   if image is None:
     features = ", ".join(sorted(builder.info.features))
-    raise ValueError(f"data set {name!r} has no 8-bit image: its features are {features}")
+    raise ConfigError(f"data set {name!r} has no 8-bit image: its features are {features}")
   splits = builder.info.splits
   unpaired = "trainA" in splits and "trainB" in splits
   if not unpaired and "train" not in splits:
     found = ", ".join(splits)
-    raise ValueError(f"data set {name!r} has no split 'train', nor trainA and trainB: its splits are {found}")
+    raise ConfigError(f"data set {name!r} has no split 'train', nor trainA and trainB: its splits are {found}")
   label = None if unpaired else label
   train, test = [], []
   for entry, domain in (("x", "A"), ("y", "B")) if unpaired else (("x", ""),):
@@ -94,7 +95,7 @@ class _Images:
     shapes = sorted({example[self._entry].shape for example in examples})
     if len(shapes) > 1:
       found = f"images of {len(shapes)} shapes, such as {shapes[0]} and {shapes[1]}"
-      raise ValueError(f"data set {self._name!r} has {found}: give a resolution to bring them to")
+      raise ConfigError(f"data set {self._name!r} has {found}: give a resolution to bring them to")
     return {k: np.stack([example[k] for example in examples]) for k in examples[0]}
 
 
@@ -105,7 +106,7 @@ def _splits(builder: Any, domain: str) -> tuple[str, str]:
     train, test = f"{train}[:90%]", f"{train}[90%:]"
   for split in (train, test):
     if not builder.info.splits[split].num_examples:
-      raise ValueError(f"data set {builder.info.full_name!r} has no examples in {split!r}")
+      raise ConfigError(f"data set {builder.info.full_name!r} has no examples in {split!r}")
   return train, test
 
 
@@ -118,20 +119,20 @@ def _prepared(name: str) -> Any:
   except (ValueError, AssertionError) as error:  # the latter for a version that it does not have
     stem, known = re.split("[/:]", name)[0], tfds.list_builders(with_community_datasets=False)
     if stem in known:
-      raise ValueError(str(error)) from error
+      raise ConfigError(str(error)) from error
     near = difflib.get_close_matches(stem, known, 1)
     hint = f"did you mean {near[0]!r}?" if near else "https://www.tensorflow.org/datasets/catalog lists them"
-    raise ValueError(f"TFDS knows no data set {name!r}: {hint}") from None
+    raise ConfigError(f"TFDS knows no data set {name!r}: {hint}") from None
   command = "import tensorflow_datasets as tfds; tfds.builder({!r}, file_format='array_record').download_and_prepare()"
   prepare = f"pip install -e '.[prepare]' && python -c \"{command.format(name)}\""
   if not builder.is_prepared():
-    raise ValueError(
+    raise ConfigError(
       f"data set {name!r} is not prepared in {builder.data_dir}. To prepare it, once and with TensorFlow, run\n"
       f"  {prepare}\nSet TFDS_DATA_DIR, or pass data_dir to tfds.builder there, to keep the files elsewhere; "
       "TFDS_DATA_DIR must then point there when they are read."
     )
   if not builder.info.available_file_formats() & tfds.core.FileFormat.with_random_access():
-    raise ValueError(
+    raise ConfigError(
       f"data set {name!r} is prepared in {builder.data_dir} as {builder.info.file_format.value}, which only TensorFlow "
       f"can read. Set TFDS_DATA_DIR to another folder, prepare it there, and keep it set when running:\n  {prepare}"
     )

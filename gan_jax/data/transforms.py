@@ -3,6 +3,8 @@
 import numpy as np
 from PIL import Image
 
+from gan_jax.errors import ConfigError
+
 
 def fit(images: np.ndarray, resolution: int | None = None) -> np.ndarray:
   """Brings images to `resolution` x `resolution` pixels.
@@ -21,14 +23,14 @@ def fit(images: np.ndarray, resolution: int | None = None) -> np.ndarray:
     [N, resolution, resolution, C] uint8.
 
   Raises:
-    ValueError: images of another rank or dtype, or a resolution below 1.
+    ConfigError: images of another rank or dtype, or a resolution below 1.
   """
   if images.ndim != 4 or images.dtype != np.uint8:
-    raise ValueError(f"images must be uint8 [N, H, W, C], not {images.dtype} {list(images.shape)}")
+    raise ConfigError(f"images must be uint8 [N, H, W, C], not {images.dtype} {list(images.shape)}")
   if resolution is None:
     return images
   if resolution < 1:
-    raise ValueError(f"resolution must be at least 1 pixel, not {resolution}")
+    raise ConfigError(f"resolution must be at least 1 pixel, not {resolution}")
   count, height, width, channels = images.shape
   if (height, width, channels, resolution) == (28, 28, 1, 32):
     return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))

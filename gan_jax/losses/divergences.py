@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from jax.nn import log_sigmoid, softplus
 from jax.scipy.special import xlogy
 
+from gan_jax.errors import ConfigError
 from gan_jax.losses.adversarial import AdversarialLoss
 
 Function = Callable[[jax.Array], jax.Array]
@@ -246,10 +247,10 @@ def weighted_jensen_shannon(pi: float) -> FDivergence:
   """The Jensen-Shannon divergence of a mixture pi P + (1 - pi) Q: pi KL(P||M) + (1 - pi) KL(Q||M), with 0 < pi < 1.
 
   Raises:
-    ValueError: if pi is not between 0 and 1.
+    ConfigError: if pi is not between 0 and 1.
   """
   if not 0.0 < pi < 1.0:
-    raise ValueError(f"the weight of a Jensen-Shannon divergence lies between 0 and 1; it is {pi}")
+    raise ConfigError(f"the weight of a Jensen-Shannon divergence lies between 0 and 1; it is {pi}")
   top, log_pi, log_rest = -pi * math.log(pi), math.log(pi), math.log1p(-pi)
 
   def conjugate_below(t):
@@ -274,10 +275,10 @@ def alpha(a: float) -> FDivergence:
   Half of Pearson at a = 2, half of Neyman at a = -1, twice the squared Hellinger distance at a = 1/2.
 
   Raises:
-    ValueError: if a is 0 or 1.
+    ConfigError: if a is 0 or 1.
   """
   if a in (0.0, 1.0):
-    raise ValueError(f"alpha = {a:g} is a limit: take {'kl' if a == 1.0 else 'reverse_kl'}")
+    raise ConfigError(f"alpha = {a:g} is a limit: take {'kl' if a == 1.0 else 'reverse_kl'}")
   bound = 1.0 / (1.0 - a) if a < 1.0 else math.inf
 
   def conjugate_below(t):
@@ -459,15 +460,15 @@ def fgan(
     parametrisation: how a score becomes T, "activation" (their table 6) or "log_ratio".
 
   Raises:
-    ValueError: if `generator_step` or `parametrisation` is none of these, or the log ratio has no gradient (total variation).
+    ConfigError: if `generator_step` or `parametrisation` is none of these, or the log ratio has no gradient (total variation).
   """
   if generator_step not in ("minimax", "alternative"):
-    raise ValueError(f"generator_step is 'minimax' or 'alternative', not {generator_step!r}")
+    raise ConfigError(f"generator_step is 'minimax' or 'alternative', not {generator_step!r}")
   if parametrisation not in ("activation", "log_ratio"):
-    raise ValueError(f"parametrisation is 'activation' or 'log_ratio', not {parametrisation!r}")
+    raise ConfigError(f"parametrisation is 'activation' or 'log_ratio', not {parametrisation!r}")
   paper = parametrisation == "activation"
   if not paper and divergence.log_ratio is None:
-    raise ValueError(f"f' of {divergence.name} is a step, so its log_ratio has no gradient; take 'activation'")
+    raise ConfigError(f"f' of {divergence.name} is a step, so its log_ratio has no gradient; take 'activation'")
   activation = divergence.activation if paper else divergence.log_ratio
   conjugate = divergence.conjugate_activation if paper else divergence.conjugate_log_ratio
 

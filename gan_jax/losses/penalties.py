@@ -11,6 +11,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from gan_jax.errors import ConfigError
+
 Critic = Callable[[jax.Array], jax.Array]
 Penalty = Callable[[Critic, jax.Array, jax.Array, jax.Array], jax.Array]
 
@@ -47,10 +49,10 @@ def gradient_penalty(
     target: the slope asked for.
 
   Raises:
-    ValueError: if `where` is none of these.
+    ConfigError: if `where` is none of these.
   """
   if where not in WHERE:
-    raise ValueError(f"where is {where!r}; it has to be one of {', '.join(WHERE)}")
+    raise ConfigError(f"where is {where!r}; it has to be one of {', '.join(WHERE)}")
   chex.assert_equal_shape([real, fake])
   between = lambda: fake + _uniform_per_sample(key, real) * (real - fake)
   x = {"interpolates": between, "real": lambda: real, "generated": lambda: fake}[where]()

@@ -7,31 +7,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import command, members, sweep
-from experiments.build import METRICS, build
+from experiments.evaluators import Context, modes
+from experiments.lab import configs, members
+from experiments.lab.build import build
 from gan_jax import shard, train
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def load(name: str):
-  return command.load_config(str(ROOT / "experiments" / name))
-
-
 def played(config, seeds: int):
   """The metrics of a few seeds at the end, by name, [seeds]."""
-  dataset = build(config).dataset
+  dataset, (stage,) = build(config).dataset, configs.stages(config)
   keys = jax.vmap(jax.random.key)(np.arange(seeds))
-  state, _ = sweep.play(config, dataset, keys, {}, members.at_once, shard.mesh())
-  return sweep.evaluate(config, dataset, state, {}, members.at_once, shard.mesh())
+  state, _ = members.play(stage, dataset, keys, {}, members.vectorized_map, shard.mesh())
+  return members.evaluate(config, dataset, state, {}, members.vectorized_map, shard.mesh())
 
 
 def short_mixture(**game):
-  config = load("fgan_mixture.py:kl")
+  config = configs.load("fgan_mixture:kl")
   config.game.update(game)
   config.train.rounds, config.train.chunk, config.data.batch_size = 1_200, 600, 512
-  for player in ("discriminator", "generator"):
-    config.optimizer[player].schedule.rounds = 1_200
   return config
 
 
@@ -58,14 +53,14 @@ def test_the_bound_is_below_the_divergence_of_that_very_generator():
 
 
 def test_modes_of_a_perfect_and_of_a_collapsed_generator():
-  config = load("grid25.py")
+  config = configs.load("grid25")
   experiment = build(config)
   state = train.init(experiment.game, jax.random.key(0))
   data = jnp.asarray(experiment.dataset.test["x"])
   measured = {}
   for name, samples in (("data", data[:2_500]), ("collapsed", jnp.full((2_500, 2), 2.0))):
     game = experiment.game._replace(sample=lambda params, stats, key, n, samples=samples: samples)
-    measured[name] = METRICS["modes"](config, game, experiment.dataset)(state)
+    measured[name] = modes.make(Context(game, experiment.dataset, {}, 0)).measure(state)
   assert float(measured["data"]["modes"]) == 25 and float(measured["collapsed"]["modes"]) == 1
   np.testing.assert_allclose(measured["data"]["high_quality"], 0.9889, atol=0.008)
   np.testing.assert_allclose(measured["collapsed"]["mode_kl"], np.log(25), rtol=1e-5)
@@ -74,7 +69,7 @@ def test_modes_of_a_perfect_and_of_a_collapsed_generator():
 
 def test_dirac_non_saturating_cycles_at_its_radius():
   """Simultaneous steps of h = 0.1 settle on a cycle of radius sqrt(2 h) = 0.447."""
-  config = load("dirac.py:nonsaturating")
+  config = configs.load("dirac:nonsaturating")
   config.train.rounds, config.train.chunk = 4_000, 4_000
   config.log.every = 4_000
   np.testing.assert_allclose(played(config, 1)["radius"], np.sqrt(0.2), rtol=0.05)
@@ -89,14 +84,14 @@ def test_dirac_settles_or_does_not(variant, low, high):
   Under instance noise of 0.7 the mean of 64 draws pushes psi by 0.1 * 0.5 * 0.7 * sqrt(2 / 64) = 0.006 a step, so the
   radius comes down to that order, not to 0.
   """
-  assert low <= played(load(f"dirac.py:{variant}"), 1)["radius"][0] <= high
+  assert low <= played(configs.load(f"dirac:{variant}"), 1)["radius"][0] <= high
 
 
 def test_parallel_lines():
   """Jensen-Shannon's bound comes to its top, 2 log 2, and theta stays; the Wasserstein game brings the lines together."""
-  config = load("parallel_lines.py:jensen_shannon")
+  config = configs.load("parallel_lines:jensen_shannon")
   config.train.rounds = 300
   assert played(config, 1)["theta"][0] > 0.98
-  config = load("parallel_lines.py:wgan_gp")
+  config = configs.load("parallel_lines:wgan_gp")
   config.train.rounds = 700
   assert abs(played(config, 1)["theta"][0]) < 0.2

@@ -16,20 +16,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import command, run
-from experiments.build import build
+from experiments.lab import configs, loop, workdir
+from experiments.lab.build import build
 from gan_jax import report
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 def tiny(**changes):
-  config = command.load_config(str(ROOT / "experiments/fgan_kl.py"))
-  config.data.name = "digits"
+  config = configs.load("fgan_kl", {"data.name": "digits"})
   config.data.batch_size = 8
   config.nets.generator.hidden = config.nets.discriminator.hidden = (16,)
   config.train.update({"rounds": 40, "chunk": 10})
-  config.log.every, config.eval.every, config.checkpoint.every, config.eval.samples = 5, 20, 20, 9
+  config.log.every, config.eval.every, config.checkpoint.every, config.eval.samples.n = 5, 20, 20, 9
   for field, value in changes.items():
     section, _, name = field.partition("_")
     config[section][name] = value
@@ -39,7 +38,7 @@ def tiny(**changes):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("runs") / "whole"
-  return workdir, run.run(tiny(), workdir, "whole")
+  return workdir, loop.run(tiny(), workdir, "whole")
 
 
 def test_a_run_leaves_what_it_promises(finished):
@@ -49,7 +48,7 @@ def test_a_run_leaves_what_it_promises(finished):
   assert {"discriminator/loss", "generator/loss", "discriminator/real", "discriminator/fake"} <= set(rows[0])
   assert sorted(p.name for p in (workdir / "samples").iterdir()) == ["0000020.png", "0000040.png"]
   config = json.loads((workdir / "config.json").read_text())
-  assert config["game"]["divergence"] == "kl" and config["train"]["rounds"] == 40
+  assert config["game"]["divergence"] == {"name": "divergences.kl"} and config["train"]["rounds"] == 40
   environment = json.loads((workdir / "environment.json").read_text())
   assert environment["packages"]["jax"] and environment["devices"]
   assert "samples/0000040.png" in (workdir / "report.html").read_text()
@@ -71,10 +70,10 @@ def test_resumed_equals_uninterrupted(finished, tmp_path):
   """Bit for bit, in parameters, metrics and pictures; also when later lines and pictures had already been written."""
   whole, state = finished
   workdir = tmp_path / "resumed"
-  run.run(tiny(train_rounds=20), workdir, "whole")
+  loop.run(tiny(train_rounds=20), workdir, "whole")
   with (workdir / "metrics.jsonl").open("a") as file:
     file.write('{"step": 25, "generator/loss": 9.0}\n{"step": 30, "gener')
-  resumed = run.run(tiny(), workdir, "whole")
+  resumed = loop.run(tiny(), workdir, "whole")
   for a, b in zip(leaves(resumed), leaves(state), strict=True):
     np.testing.assert_array_equal(a, b)
   assert same_metrics(whole, workdir)
@@ -97,7 +96,7 @@ def test_a_finished_run_is_left_as_it_is(finished, capsys):
   before = written(workdir)
   config = tiny(log_every=10)
   config.compilation_cache = False
-  state = run.run(config, workdir, "whole")
+  state = loop.run(config, workdir, "whole")
   assert int(state.step) == 40
   assert "finished, all 40 rounds have been played" in capsys.readouterr().out
   assert written(workdir) == before
@@ -107,14 +106,14 @@ def test_fewer_rounds_than_played_are_refused(finished):
   workdir, _ = finished
   before = written(workdir)
   with pytest.raises(ValueError, match=r"train.rounds is 20, but the run in .* has played 40 rounds already"):
-    run.run(tiny(train_rounds=20), workdir, "whole")
+    loop.run(tiny(train_rounds=20), workdir, "whole")
   assert written(workdir) == before
 
 
 def test_checkpoints_without_a_config_are_refused(tmp_path):
   (tmp_path / "checkpoints" / "20").mkdir(parents=True)
   with pytest.raises(ValueError, match=r"has checkpoints but no config.json"):
-    run.run(tiny(), tmp_path, "lost")
+    loop.run(tiny(), tmp_path, "lost")
   assert {p.name for p in tmp_path.rglob("*")} == {"checkpoints", "20"}
 
 
@@ -122,30 +121,30 @@ def test_checkpoints_without_a_config_are_refused(tmp_path):
 def test_a_damaged_config_is_told(text, tmp_path):
   (tmp_path / "config.json").write_text(text)
   with pytest.raises(ValueError, match=r"config.json is damaged"):
-    run.run(tiny(), tmp_path, "damaged")
+    loop.run(tiny(), tmp_path, "damaged")
   assert (tmp_path / "config.json").read_text() == text and len(list(tmp_path.iterdir())) == 1
 
 
 def test_metrics_that_need_no_cut_are_not_rewritten(tmp_path):
-  run.run(tiny(train_rounds=20), tmp_path, "run")
+  loop.run(tiny(train_rounds=20), tmp_path, "run")
   file = (tmp_path / "metrics.jsonl").stat().st_ino
-  run.run(tiny(), tmp_path, "run")
+  loop.run(tiny(), tmp_path, "run")
   assert (tmp_path / "metrics.jsonl").stat().st_ino == file
 
 
 def test_a_damaged_line_of_metrics_is_told_before_anything_is_written(tmp_path):
-  run.run(tiny(train_rounds=20), tmp_path, "run")
+  loop.run(tiny(train_rounds=20), tmp_path, "run")
   (tmp_path / "metrics.jsonl").write_text('{"step": 5}\n{"st\n{"step": 15}\n')
   before = written(tmp_path)
   with pytest.raises(ValueError, match=r"metrics.jsonl, line 2 is damaged"):
-    run.run(tiny(), tmp_path, "run")
+    loop.run(tiny(), tmp_path, "run")
   assert written(tmp_path) == before
 
 
 def test_another_chunk_is_the_same_run(finished, tmp_path):
   whole, state = finished
-  run.run(tiny(train_rounds=20), tmp_path, "chunks")
-  resumed = run.run(tiny(train_chunk=20), tmp_path, "chunks")
+  loop.run(tiny(train_rounds=20), tmp_path, "chunks")
+  resumed = loop.run(tiny(train_chunk=20), tmp_path, "chunks")
   for a, b in zip(leaves(resumed), leaves(state), strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
   assert [row["step"] for row in report.read_metrics(tmp_path / "metrics.jsonl")] == list(range(5, 41, 5))
@@ -154,12 +153,12 @@ def test_another_chunk_is_the_same_run(finished, tmp_path):
 @pytest.mark.parametrize("field", ["logits", "evaluator.every", "train.rounds_off", "train.ema_decay"])
 def test_only_the_length_may_change(field, tmp_path):
   """A setting whose name only begins like one that may change is compared."""
-  config = tiny().to_dict()
+  config = configs.plain(tiny())
   owner, _, name = field.rpartition(".")
   (config.setdefault(owner, {}) if owner else config)[name] = 7
   (tmp_path / "config.json").write_text(json.dumps(config))
   with pytest.raises(ValueError, match=f"another config: {field} is 7 there"):
-    run._check_workdir(tmp_path, tiny())
+    workdir.check(tmp_path, configs.plain(tiny()), workdir.LENGTH, 40)
 
 
 def test_a_bare_checkout_has_an_environment_too(monkeypatch):
@@ -169,42 +168,43 @@ def test_a_bare_checkout_has_an_environment_too(monkeypatch):
     return "1.0"
 
   monkeypatch.setattr(importlib.metadata, "version", version)
-  packages = command.environment()["packages"]
+  packages = workdir.environment()["packages"]
   assert packages["gan_jax"] == "not installed" and packages["jax"] == "1.0"
 
 
 def test_nested_settings_are_described_in_a_line(tmp_path, capsys):
-  config = command.load_config(str(ROOT / "experiments/grid25.py"))
-  run._describe(build(config), config, tmp_path, "grid25", SimpleNamespace(params={}), None)
+  config = configs.load("grid25")
+  course = SimpleNamespace(stage=configs.stages(config)[0], experiment=build(config), fresh=SimpleNamespace(params={}))
+  loop._describe(course, tmp_path, "grid25", 10, None)
   lines = capsys.readouterr().out.splitlines()
-  settings = {field: value for field, value in command.flatten(config.game).items() if field != "name"}
+  settings = {field: value for field, value in configs.flatten(config.game).items() if field != "name"}
   assert any("." in field for field in settings)
   for field, value in settings.items():
     assert any(f"{field} {value}" in line for line in lines)
-  assert len(lines) <= 7 and max(map(len, lines[:-1])) <= 100
+  assert len(lines) <= 8 and max(map(len, lines[:-1])) <= 100
 
 
 def test_another_config_is_refused_and_touches_nothing(finished):
   workdir, _ = finished
   before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*")}
   with pytest.raises(
-    ValueError, match=r"holds a run with another config: game.divergence is 'kl' there and 'pearson' here"
+    ValueError, match=r"holds a run with another config: game.divergence.name is 'divergences.kl'"
   ):
-    run.run(tiny(game_divergence="pearson"), workdir, "whole")
+    loop.run(tiny(game_divergence={"name": "divergences.pearson"}), workdir, "whole")
   assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*")} == before
 
 
 def test_rounds_beyond_the_last_chunk(tmp_path):
   """A number of rounds that chunks do not divide is played to the end; asked for more, the run falls into step again."""
   steps = lambda: [row["step"] for row in report.read_metrics(tmp_path / "odd" / "metrics.jsonl")]
-  assert int(run.run(tiny(train_rounds=23), tmp_path / "odd", "odd").step) == 23
+  assert int(loop.run(tiny(train_rounds=23), tmp_path / "odd", "odd").step) == 23
   assert steps() == [5, 10, 15, 20, 23]
-  assert int(run.run(tiny(), tmp_path / "odd", "odd").step) == 40
+  assert int(loop.run(tiny(), tmp_path / "odd", "odd").step) == 40
   assert steps() == [5, 10, 15, 20, 23, 25, 30, 35, 40]
 
 
 def test_rows_are_means():
-  rows = run._rows({"a": np.arange(7.0)}, step=3, every=5)  # the rounds 4 to 10
+  rows = loop._rows({"a": np.arange(7.0)}, step=3, every=5)  # the rounds 4 to 10
   assert rows == [{"step": 5, "a": 0.5}, {"step": 10, "a": 4.0}]
 
 
@@ -219,17 +219,17 @@ def test_rows_are_means():
 )
 def test_schedules_that_do_not_fit(changes, message, tmp_path):
   with pytest.raises(ValueError, match=message):
-    run.run(tiny(**changes), tmp_path / "none", "none")
+    loop.run(tiny(**changes), tmp_path / "none", "none")
   assert not (tmp_path / "none").exists()
 
 
 def test_a_loss_that_runs_away_is_told(tmp_path):
   config = tiny()
-  config.optimizer.discriminator = {"name": "sgd", "learning_rate": 1e30}
+  config.optimizer.discriminator = {"name": "optax.sgd", "learning_rate": 1e30}
   with pytest.raises(
     FloatingPointError, match=r"stopped being finite in the rounds up to 5; there is no checkpoint yet"
   ):
-    run.run(config, tmp_path / "away", "away")
+    loop.run(config, tmp_path / "away", "away")
   for row in report.read_metrics(tmp_path / "away" / "metrics.jsonl"):
     assert np.all(np.isfinite(list(row.values())))
 
@@ -252,20 +252,20 @@ def idx_folder(path: Path, cut: int) -> str:
   return f"idx:{path}"
 
 
-FGAN = "--config=experiments/fgan_kl.py"
+FGAN = "--config=fgan_kl"
 MISTAKES = {
   "misspelt setting": (
     [FGAN, "--config.train.ruonds=5"],
-    ["no setting 'train.ruonds'", "Did you mean 'train.rounds'?"],
+    ["train has no setting 'ruonds'", "Did you mean 'rounds'?"],
   ),
   "misspelt value": ([FGAN, "--config.train.rounds=many"], ["train.rounds is given as 'many'", "int"]),
   "misspelt flag": ([FGAN, "--workdri=x"], ["'workdri'", "Did you mean: workdir"]),
-  "no such experiment": (["--config=experiments/fgan_kll.py"], ["Did you mean 'experiments/fgan_kl.py'?"]),
+  "no such experiment": (["--config=experiments/fgan_kll.py"], ["Did you mean 'experiments/fgan_kl.py'"]),
   "no such variant": (["--config=experiments/vanilla.py:wgan"], ["no variant 'wgan'", "minimax, nonsaturating"]),
-  "no config": ([], ["--config=experiments/fgan_kl.py"]),
-  "no such divergence": (["--config=experiments/fgan.py:hellinger"], ["'hellinger'", "'squared_hellinger'"]),
-  "no such data": ([FGAN, "--config.data.name=mnist5"], ["'mnist5'", "Did you mean 'mnist5k'?", "tfds:"]),
-  "no such net": ([FGAN, "--config.nets.generator.name=mpl_generator"], ["Did you mean 'mlp_generator'?"]),
+  "no such experiment by name": (["--config=fgan_kll"], ["no experiment 'fgan_kll'", "Did you mean 'fgan_kl'"]),
+  "no such divergence": (["--config=fgan:hellinger"], ["'hellinger'", "'squared_hellinger'"]),
+  "no such data": ([FGAN, "--config.data.name=mnist5"], ["'mnist5'", "Did you mean 'mnist5k'"]),
+  "no such net": ([FGAN, "--config.nets.generator.name=mpl.generator"], ["Did you mean 'mlp.generator'"]),
   "batch too large": ([FGAN, "--config.data.batch_size=9999"], ["9999", "4000", "at most"]),
   "TFDS not prepared": ([FGAN, "--config.data.name=tfds:mnist"], ["mnist", "[prepare]", "download_and_prepare()"]),
   "IDX folder missing": ([FGAN, "--config.data.name=idx:/nowhere/at/all"], ["/nowhere/at/all"]),
@@ -335,7 +335,7 @@ def test_sample_before_the_first_checkpoint_leaves_the_workdir_alone(kept, tmp_p
   workdir.mkdir()
   config = tiny()
   config.compilation_cache = kept
-  (workdir / "config.json").write_text(json.dumps(config.to_dict()))
+  (workdir / "config.json").write_text(json.dumps(configs.plain(config)))
   done = call(f"--workdir={workdir}", module="experiments.sample", env=os.environ | {"XDG_CACHE_HOME": str(home)})
   one_message(done, "has no checkpoint yet")
   assert [p.name for p in workdir.iterdir()] == ["config.json"]
@@ -344,12 +344,12 @@ def test_sample_before_the_first_checkpoint_leaves_the_workdir_alone(kept, tmp_p
 
 @pytest.mark.parametrize("module", ["experiments.run", "experiments.sweep"])
 def test_compiled_programs_are_not_kept_where_the_config_says_so(module, tmp_path):
-  mistake = "--config.game.divergence=hellinger"
+  mistake = "--config.game.discriminator_steps=0"
   for setting in (True, False):
     home = tmp_path / str(setting)
     arguments = FGAN, mistake, f"--config.compilation_cache={setting}"
     done = call(*arguments, module=module, env=os.environ | {"XDG_CACHE_HOME": str(home)})
-    one_message(done, "hellinger")
+    one_message(done, "discriminator_steps is 0")
     assert (home / "gan_jax" / "compiled").exists() == setting
 
 

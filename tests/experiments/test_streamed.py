@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import command, run
-from experiments.build import build
+from experiments.lab import configs, loop
+from experiments.lab.build import build
 from gan_jax import report
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,11 +29,11 @@ def images(tmp_path):
 
 
 def streamed(images, rounds=40):
-  config = command.load_config(str(ROOT / "experiments/fgan_kl.py"))
-  config.data = {"name": f"folder:{images}", "resolution": 8, "memory": 0.0, "batch_size": 4}
+  data = {"data.name": f"folder:{images}", "data.resolution": 8, "data.memory": 0.0, "data.batch_size": 4}
+  config = configs.load("fgan_kl", data)
   config.nets.generator.hidden = config.nets.discriminator.hidden = (16,)
   config.train.update({"rounds": rounds, "chunk": 10})
-  config.log.every, config.eval.every, config.checkpoint.every, config.eval.samples = 5, 20, 20, 9
+  config.log.every, config.eval.every, config.checkpoint.every, config.eval.samples.n = 5, 20, 20, 9
   return config
 
 
@@ -49,9 +49,9 @@ def assert_same(state, other):
 
 
 def test_resumed_equals_uninterrupted(images, tmp_path):
-  whole = run.run(streamed(images), tmp_path / "whole", "whole")
-  run.run(streamed(images, rounds=20), tmp_path / "resumed", "resumed")
-  assert_same(run.run(streamed(images), tmp_path / "resumed", "resumed"), whole)
+  whole = loop.run(streamed(images), tmp_path / "whole", "whole")
+  loop.run(streamed(images, rounds=20), tmp_path / "resumed", "resumed")
+  assert_same(loop.run(streamed(images), tmp_path / "resumed", "resumed"), whole)
   (found, waiting), (again, _) = rows(tmp_path / "whole"), rows(tmp_path / "resumed")
   assert found == again
   assert waiting[::2] == [None] * 4 and all(0.0 <= share <= 1.0 for share in waiting[1::2])
@@ -59,8 +59,8 @@ def test_resumed_equals_uninterrupted(images, tmp_path):
 
 
 def test_the_next_chunk_is_read_while_one_is_played(images, tmp_path, monkeypatch):
-  begun, chunks, rows = [threading.Event() for _ in range(4)], iter(range(4)), run._rows
-  stacked = run._stacked
+  begun, chunks, rows = [threading.Event() for _ in range(4)], iter(range(4)), loop._rows
+  stacked = loop._stacked
 
   def read(*arguments):
     begun[next(chunks)].set()
@@ -70,28 +70,28 @@ def test_the_next_chunk_is_read_while_one_is_played(images, tmp_path, monkeypatc
     assert begun[min(step // 10 + 1, 3)].wait(30.0)
     return rows(metrics, step, every)
 
-  monkeypatch.setattr(run, "_stacked", read)
-  monkeypatch.setattr(run, "_rows", wait_for_the_reader)
-  assert int(run.run(streamed(images), tmp_path / "run", "run").step) == 40
+  monkeypatch.setattr(loop, "_stacked", read)
+  monkeypatch.setattr(loop, "_rows", wait_for_the_reader)
+  assert int(loop.run(streamed(images), tmp_path / "run", "run").step) == 40
 
 
 def test_waiting_is_a_share_of_the_time_since_the_chunk_before(images, tmp_path, monkeypatch):
   clock = itertools.count(0.0, 8.0)
-  monkeypatch.setattr(run, "time", SimpleNamespace(perf_counter=lambda: next(clock), strftime=time.strftime))
-  monkeypatch.setattr(run, "ahead", lambda chunks: zip(chunks, (2.0, 0.0, 8.0, 4.0)))
-  run.run(streamed(images), tmp_path / "run", "run")
+  monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: next(clock), strftime=time.strftime))
+  monkeypatch.setattr(loop, "ahead", lambda chunks: zip(chunks, (2.0, 0.0, 8.0, 4.0)))
+  loop.run(streamed(images), tmp_path / "run", "run")
   assert rows(tmp_path / "run")[1][1::2] == [0.25, 0.0, 1.0, 0.5]
 
 
-def test_a_file_that_spoils_saves_what_was_played(images, tmp_path):
+def test_a_corrupt_file_saves_what_was_played(images, tmp_path):
   """Heads are read at the start, bodies when it is their turn: here one in the fourth batch, which is the fourth round's."""
   config = streamed(images)
   config.train.chunk = config.log.every = 1
   batches = build(config).dataset.stream(4, config.seed, 0, (0, 1))
-  spoilt = [next(batches)["x"] for _ in range(4)][-1][0, :, :, 0]
-  path = next(path for path in images.iterdir() if np.array_equal(np.asarray(Image.open(path)), spoilt))
+  corrupt = [next(batches)["x"] for _ in range(4)][-1][0, :, :, 0]
+  path = next(path for path in images.iterdir() if np.array_equal(np.asarray(Image.open(path)), corrupt))
   path.write_bytes(path.read_bytes()[:-40])
   with pytest.raises(ValueError, match=f"{path.name} cannot be read"):
-    run.run(config, tmp_path / "run", "run")
+    loop.run(config, tmp_path / "run", "run")
   assert [row["step"] for row in rows(tmp_path / "run")[0]] == [1, 2, 3]
   assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir() if p.name.isdigit()] == ["3"]

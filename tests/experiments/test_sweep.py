@@ -7,14 +7,20 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import command, members, run, sweep
+from experiments.lab import configs, loop, members
+from experiments.lab.build import build
 from gan_jax import report, shard
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def tiny(path="ring8.py"):
-  config = command.load_config(str(ROOT / "experiments" / path))
+# Schedules as in the whole run: noise that vanished within 40 rounds would amplify rounding.
+LONG = {f"game.{field}.rounds": 21_120 for field in ("gamma", "instance_noise")}
+LONG |= {f"optimizer.{player}.schedule.rounds": 24_000 for player in ("discriminator", "generator")}
+
+
+def tiny():
+  config = configs.load("ring8", LONG)
   config.data.batch_size = 16
   config.nets.generator.hidden = config.nets.discriminator.hidden = (16,)
   config.train.update({"rounds": 40, "chunk": 20})
@@ -26,7 +32,7 @@ def tiny(path="ring8.py"):
 def swept(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("sweep") / "s"
   grid = {"optimizer.generator.learning_rate": [1e-3, 1e-2], "train.ema_decay": [0.9, 0.99]}
-  return sweep.sweep(tiny(), grid, 2, workdir), workdir
+  return members.sweep(tiny(), grid, 2, workdir, "ring8"), workdir
 
 
 def test_the_product_of_settings_and_seeds(swept):
@@ -42,7 +48,7 @@ def test_each_member_is_the_single_run(swept, index, tmp_path):
   config.seed = row["seed"]
   config.optimizer.generator.learning_rate = row["optimizer.generator.learning_rate"]
   config.train.ema_decay = row["train.ema_decay"]
-  run.run(config, tmp_path / "run", "single")
+  loop.run(config, tmp_path / "run", "single")
   last = report.read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
   for name, value in last.items():
     if name != "step" and not name.endswith(
@@ -51,30 +57,30 @@ def test_each_member_is_the_single_run(swept, index, tmp_path):
       np.testing.assert_allclose(row[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
 
 
-def test_all_ways_over_members_agree():
+def test_all_strategies_agree():
   config = tiny()
   keys = jax.vmap(jax.random.key)(np.arange(9))  # eight, and one more
-  dataset = sweep.build(config).dataset
-  ways = (members.at_once, members.by_eights, members.in_turn)
-  histories = [sweep.play(config, dataset, keys, {}, way, shard.mesh())[1] for way in ways]
+  dataset, (stage,) = build(config).dataset, configs.stages(config)
+  strategies = (members.vectorized_map, members.batched_map, members.sequential_map)
+  histories = [members.play(stage, dataset, keys, {}, strategy, shard.mesh())[1] for strategy in strategies]
   for name in histories[0]:
     for other in histories[1:]:
       np.testing.assert_allclose(other[name], histories[0][name], rtol=1e-3, atol=1e-4)
 
 
-def test_the_way_follows_the_nets():
+def test_the_strategy_follows_the_nets():
   on_cpu = jax.default_backend() == "cpu"
-  assert members.over_members(sweep.build(tiny())) is (members.by_eights if on_cpu else members.at_once)
-  config = command.load_config(str(ROOT / "experiments/dcgan.py"))
+  assert members.fastest_map(build(tiny())) is (members.batched_map if on_cpu else members.vectorized_map)
+  config = configs.load("dcgan")
   config.data.batch_size = 2
-  assert members.over_members(sweep.build(config)) is (members.in_turn if on_cpu else members.at_once)
+  assert members.fastest_map(build(config)) is (members.sequential_map if on_cpu else members.vectorized_map)
 
 
 def test_files_and_table(swept):
   rows, workdir = swept
   with (workdir / "members.csv").open() as file:
-    members = list(csv.DictReader(file))
-  assert [float(m["modes"]) for m in members] == [r["modes"] for r in rows]
+    every = list(csv.DictReader(file))
+  assert [float(m["modes"]) for m in every] == [r["modes"] for r in rows]
   with (workdir / "sweep.csv").open() as file:
     summary = [r for r in csv.DictReader(file) if r["metric"] == "generator/loss"]
   first = [r["generator/loss"] for r in rows[:2]]
@@ -87,22 +93,22 @@ def test_files_and_table(swept):
   ("text", "message"),
   [
     ("game.gama=1", "names 'game.gama', which is no setting"),
-    ("data.batch_size=1,2", "data.batch_size, which cannot differ within one program"),
+    ("data.batch_size=1,2", "data.batch_size, which is 16: only numeric settings can be swept"),
     ("data.std=0.1,0.2", "data.std, a setting of the data, which all members share"),
     ("train.ema_decay=a,b", "the values 'a,b'; numbers are wanted"),
   ],
 )
 def test_grids_that_make_no_sense(text, message):
   config = tiny()
-  config.data.std = 0.02
   with pytest.raises(ValueError, match=message):
-    sweep.parse_grid([text], config)
+    members.parse_grid([text], config)
 
 
 def test_another_sweep_is_not_overwritten(swept, monkeypatch):
   _, workdir = swept
   before = {path.name: path.read_bytes() for path in workdir.iterdir()}
-  monkeypatch.setattr(sweep, "build", lambda *_: pytest.fail("something was computed"))
-  with pytest.raises(ValueError, match="holds another sweep.*seeds is 2 there and 3 here"):
-    sweep.sweep(tiny(), {"optimizer.generator.learning_rate": [1e-3, 1e-2], "train.ema_decay": [0.9, 0.99]}, 3, workdir)
+  monkeypatch.setattr(members, "build", lambda *_: pytest.fail("something was computed"))
+  with pytest.raises(ValueError, match="holds a run with another config: seeds is 2 there and 3 here"):
+    grid = {"optimizer.generator.learning_rate": [1e-3, 1e-2], "train.ema_decay": [0.9, 0.99]}
+    members.sweep(tiny(), grid, 3, workdir, "ring8")
   assert before == {path.name: path.read_bytes() for path in workdir.iterdir()}

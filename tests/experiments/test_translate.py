@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import command, run
-from experiments.trained import load
+from experiments.lab import configs, loop
+from experiments.lab.trained import load
 from gan_jax import train
+from gan_jax.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -25,14 +26,13 @@ def trained(tmp_path_factory):
     (root / "data" / part).mkdir(parents=True)
     for i in range(6):
       Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)).save(root / "data" / part / f"{i}.png")
-  config = command.load_config(f"{ROOT / 'experiments/cyclegan.py'}:folder")
-  config.data.update({"name": f"folder:{root / 'data'}", "resolution": 8, "resize": 9, "batch_size": 2})
+  config = configs.load("cyclegan:folder", {"data.name": f"folder:{root / 'data'}", "data.resolution": 8})
+  config.data.update({"resize": 9, "batch_size": 2})
   for net in config.nets.values():
     net.update({"width": 4} | ({"blocks": 1} if "blocks" in net else {"layers": 1}))
   config.train.update({"rounds": 4, "chunk": 4})
   config.log.every = config.eval.every = config.checkpoint.every = 4
-  config.eval.metrics = ()
-  run.run(config, root / "run", "run")
+  loop.run(config, root / "run", "run")
   return root
 
 
@@ -48,15 +48,15 @@ def translate(*arguments):
 
 def test_files_are_translated_as_the_averaged_generators_do(trained, tmp_path):
   source = trained / "data" / "testB" / "3.png"
-  done = translate(f"--workdir={trained / 'run'}", "--direction=YtoX", f"--out={tmp_path / 'out'}", source)
+  done = translate(f"--workdir={trained / 'run'}", "--source=y", "--target=x", f"--out={tmp_path / 'out'}", source)
   assert done.returncode == 0, done.stderr
-  assert "1 translations YtoX, by the run's round 4" in done.stdout
+  assert "1 translations y to x, by the run's round 4" in done.stdout
   experiment, state = load(trained / "run")
   x = (np.asarray(Image.open(source), np.float32)[None] - 127.5) / 127.5
-  expected = experiment.game.sample(*train.averaged(state), jax.random.key(0), 1, y=x)[0]
+  expected = experiment.game.translate(*train.averaged(state), jax.random.key(0), x, "y", "x")[0]
   given = (np.asarray(Image.open(tmp_path / "out" / "3.png"), np.float32) - 127.5) / 127.5
   np.testing.assert_allclose(given, expected, atol=0.51 / 127.5 + 1e-6)
-  other = experiment.game.sample(*train.averaged(state), jax.random.key(0), 1, x=x)[0]
+  other = experiment.game.translate(*train.averaged(state), jax.random.key(0), x, "x", "y")[0]
   assert np.abs(given - other).max() > 0.02  # the other generator would have given something else
 
 
@@ -76,6 +76,8 @@ def test_pictures_of_both_directions_are_left(trained):
     (["--workdir={run}", "{text}"], "cannot be read as an image"),
     (["--workdir={run}", "--out={folder}", "{image}"], "would overwrite"),
     (["{image}"], "which run"),
+    (["--workdir={run}", "--source=x", "--target=z", "{image}"], "two of x, y"),
+    (["--workdir={run}", "--target=x", "{image}"], "two of x, y"),
   ],
 )
 def test_mistakes_are_told(trained, tmp_path, arguments, message):
@@ -106,7 +108,6 @@ def test_sample_points_to_translate(trained):
 
 
 def test_one_domain_is_refused():
-  config = command.load_config(str(ROOT / "experiments/cyclegan.py"))
-  config.data.update({"name": "digits", "resolution": 8})
-  with pytest.raises(ValueError, match="translates between two domains, and digits is one"):
-    run.run(config, Path("never"), "never")
+  config = configs.load("cyclegan", {"data.name": "digits", "data.resolution": 8})
+  with pytest.raises(ConfigError, match="translates between two domains, x and y, and the data has x"):
+    loop.run(config, Path("never"), "never")
