@@ -129,6 +129,8 @@ def build_nets(config: ConfigDict, specs: Mapping[str, NetSpec]) -> dict[str, Ne
     for role, spec in ready.items():
       field = f"nets.{role}"
       spec = spec._replace(inputs=tuple(outputs[i] if isinstance(i, str) else tuple(i) for i in spec.inputs))
+      if any(size < 1 for shape in (*spec.inputs, spec.output or ()) if isinstance(shape, tuple) for size in shape):
+        raise ConfigError(f"{field}: the game asks for {spec}; every size has to be at least 1")
       nets[role] = names.call(field, names.resolve(config.nets[role], names.NET, field, dtype=dtype), spec)
       outputs[role] = names.call(field, _output, nets[role], spec, config.nets[role].name)
       del pending[role]

@@ -167,7 +167,7 @@ def change(config: ConfigDict, changes: Mapping[str, Any]) -> None:
       _rename(config, owner, changes[field])
     else:
       _set(config, field, changes[field])
-  if structure or any(field not in flatten(config) for field in changes):
+  if structure:
     complete(config)
   for field in changes.keys() - set(structure):
     _set(config, field, changes[field])
@@ -180,7 +180,7 @@ def parsed(config: ConfigDict, field: str, text: str) -> Any:
     ConfigError: if it is of another type, or there is no such field.
   """
   check_field(config, field)
-  old = get(config, field)
+  old = get(config, field) if field in _fields(config) else None
   if isinstance(old, ConfigDict):
     raise ConfigError(f"{field} is a section; give its settings, such as {field}.{next(iter(old), 'name')}")
   if isinstance(old, str):
@@ -202,11 +202,13 @@ def check_field(config: ConfigDict, field: str) -> None:
   """Raises ConfigError if a config has no such field; the message names the nearest of that section."""
   section, path = config, []
   for part in field.split("."):
-    if not isinstance(section, ConfigDict) or part not in section:
-      where = ".".join(path) or "the config"
-      accepted = section.keys() if isinstance(section, ConfigDict) else ()
-      raise ConfigError(f"{where} has no setting {part!r}.{names.nearest(part, accepted)}")
-    section = section[part]
+    owner = ".".join(path)
+    accepted = set(section.keys()) if isinstance(section, ConfigDict) else set()
+    if "name" in accepted and owner:
+      accepted |= set(_settings(owner, section.name))  # those without a default are not there yet
+    if part not in accepted:
+      raise ConfigError(f"{owner or 'the config'} has no setting {part!r}.{names.nearest(part, accepted)}")
+    section = section.get(part)
     path.append(part)
 
 
@@ -258,6 +260,12 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
   return flat
 
 
+def _fields(config: ConfigDict) -> set[str]:
+  """Every field and section that is there."""
+  flat = flatten(config)
+  return {field.rsplit(".", cut)[0] for field in flat for cut in range(field.count(".") + 1)}
+
+
 def get(config: Any, field: str) -> Any:
   """The value of a field, "train.rounds"."""
   for part in field.split("."):
@@ -268,9 +276,9 @@ def get(config: Any, field: str) -> Any:
 def _rename(config: ConfigDict, owner: str, name: str) -> None:
   """Gives the section `owner` another name; settings that only the old one takes go."""
   *path, last = owner.split(".")
-  for part in path:
+  if path:
     check_field(config, ".".join(path))
-    config = config[part]
+  config = get(config, ".".join(path)) if path else config
   section = config.get(last)
   with config.unlocked(), config.ignore_type():
     if not isinstance(section, ConfigDict):
@@ -299,8 +307,9 @@ def _set(config: ConfigDict, field: str, value: Any) -> None:
   check_field(config, field)
   *path, last = field.split(".")
   owner = get(config, ".".join(path)) if path else config
-  with owner.unlocked():
-    del owner[last]  # a reference to another setting would change that one
+  with owner.unlocked(), owner.ignore_type():
+    if last in owner and path != ["train"]:
+      del owner[last]  # a reference to another setting, which is one of train's, would change that one
     owner[last] = value
 
 
