@@ -1,6 +1,6 @@
 """CycleGAN: handwritten digits into coloured ones and back, without pairs. Zhu et al. 2017.
 
-    python -m experiments.run --config=experiments/cyclegan.py
+    python -m experiments.run --config=cyclegan
 
 cyclegan.py:unet has pix2pix's generators in place of residual ones. cyclegan.py:folder is for images of one's own, in
 folders trainA and trainB, as the paper augments them: --config.data.name=folder:DIR.

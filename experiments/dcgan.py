@@ -1,6 +1,6 @@
 """DCGAN on handwritten digits, 32x32. Radford et al. 2016.
 
-    python -m experiments.run --config=experiments/dcgan.py
+    python -m experiments.run --config=dcgan
 
 Two CPU cores: 4,000 rounds in two minutes.
 """

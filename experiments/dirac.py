@@ -1,7 +1,7 @@
 """The DiracGAN, two numbers that chase each other, and what makes them settle. Mescheder et al. 2018, figure 1 and 3.
 
-    python -m experiments.run --config=experiments/dirac.py:nonsaturating
-    python -m experiments.run --config=experiments/dirac.py:r1
+    python -m experiments.run --config=dirac:nonsaturating
+    python -m experiments.run --config=dirac:r1
 
 Variants: minimax, nonsaturating, wgan, wgan_gp, r1, r1_r2, noise, optimistic, extra_gradient. Both players take gradient
 steps of 0.1 at once, from (theta, psi) = (1, 1); the equilibrium is at 0, and "radius" is the distance to it.

@@ -1,6 +1,6 @@
 """The Kullback-Leibler f-GAN on handwritten digits. Nowozin et al. 2016, section 4.2.
 
-    python -m experiments.run --config=experiments/fgan_kl.py
+    python -m experiments.run --config=fgan_kl
 
 Two CPU cores: 20,000 rounds in a minute and a half. The bound, on batches, ends near 0.4 nats.
 """

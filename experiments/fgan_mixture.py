@@ -1,7 +1,7 @@
 """A Gaussian fitted to a mixture of two by any f-divergence. Nowozin et al. 2016, section 2.5.
 
-    python -m experiments.run --config=experiments/fgan_mixture.py:kl
-    python -m experiments.sweep --config=experiments/fgan_mixture.py:kl --seeds=8
+    python -m experiments.run --config=fgan_mixture:kl
+    python -m experiments.sweep --config=fgan_mixture:kl --seeds=8
 
 The last line of metrics.jsonl holds mu, sigma and the bound that were reached, by quadrature, and the best there are. The
 figures over 8 seeds stand in docs/choosing_a_divergence.md. For another mixture:

@@ -1,7 +1,7 @@
 """Twenty-five Gaussians on a grid, the standard test of mode collapse: R3GAN with noise that anneals.
 
-    python -m experiments.run --config=experiments/grid25.py
-    python -m experiments.sweep --config=experiments/grid25.py --seeds=8
+    python -m experiments.run --config=grid25
+    python -m experiments.sweep --config=grid25 --seeds=8
 
 A discriminator that sharpens too early loses modes, and one too blunt loses quality. So all that it sees carries
 noise that falls from 1 to about the width of a mode, its penalties fall with the noise's variance, and its Fourier

@@ -1,6 +1,6 @@
 """InfoGAN on handwritten digits: ten classes and two strokes of the pen, found without a label. Chen et al. 2016.
 
-    python -m experiments.run --config=experiments/infogan.py
+    python -m experiments.run --config=infogan
 
 10,000 rounds take 10 to 12 minutes on one CPU core. The categorical code's best match with the digits, held out, on
 seeds 0 to 4: 84, 84, 71, 80 and 64%. docs/codes_and_translations.md has the pictures.

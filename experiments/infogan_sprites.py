@@ -1,6 +1,6 @@
 """InfoGAN on drawn shapes whose factors are known: does a code find one of them? Chen et al. 2016.
 
-    python -m experiments.run --config=experiments/infogan_sprites.py
+    python -m experiments.run --config=infogan_sprites
 
 A square moves, and two codes, with no noise beside them, have to tell where it is. It is large and moves little, so that
 squares at different places overlap: of small ones the generator learns a torn map from codes to places, with bits of both

@@ -1,7 +1,7 @@
 """Two parallel lines: the Jensen-Shannon divergence cannot tell near from far, W1 can. Arjovsky et al. 2017, example 1.
 
-    python -m experiments.run --config=experiments/parallel_lines.py                    # WGAN-GP: theta goes to 0
-    python -m experiments.run --config=experiments/parallel_lines.py:jensen_shannon     # the bound stays at 2 log 2
+    python -m experiments.run --config=parallel_lines                    # WGAN-GP: theta goes to 0
+    python -m experiments.run --config=parallel_lines:jensen_shannon     # the bound stays at 2 log 2
 
 The data is (0, u), the generator (theta, z), with u and z uniform in [0, 1]; theta starts at 1, and W1 is |theta|. The
 f-GAN's Jensen-Shannon divergence is twice the usual one, so its value is 2 log 2 = 1.386 at every distance but 0.

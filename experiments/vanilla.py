@@ -1,7 +1,7 @@
 """The first GAN, with dense networks on handwritten digits. Goodfellow et al. 2014.
 
-    python -m experiments.run --config=experiments/vanilla.py                  # minimax: the generator saturates
-    python -m experiments.run --config=experiments/vanilla.py:nonsaturating
+    python -m experiments.run --config=vanilla                  # minimax: the generator saturates
+    python -m experiments.run --config=vanilla:nonsaturating
 
 Two CPU cores: 20,000 rounds in about a minute.
 """

@@ -1,6 +1,6 @@
 """WGAN with weight clipping, dense networks on eight Gaussians. Arjovsky et al. 2017, algorithm 1.
 
-    python -m experiments.run --config=experiments/wgan.py
+    python -m experiments.run --config=wgan
 
 Clip and rates are the paper's, for images and far more rounds: after these 5,000, half a minute on one CPU core, seed 0
 reaches 6 of 8 modes, and 0.4% of its points are of high quality. With --config.game.clip=0.1, rates of 5e-4 and 10,000

@@ -47,21 +47,25 @@ def extra_gradient(tx: optax.GradientTransformation) -> optax.GradientTransforma
   return optax.GradientTransformation(init, update)
 
 
-def constant_then_exponential(rounds: int, hold: float = 0.5, end: float = 0.01) -> optax.Schedule:
+# These take traced arrays for shares and ends, which optax's own schedules compare in Python.
+
+
+def constant_then_exponential(rounds: int, hold: Number = 0.5, end: Number = 0.01) -> optax.Schedule:
   """1 for the share `hold` of `rounds`, then exponentially down to `end`, where it stays."""
-  first = hold * rounds
-  decay = optax.exponential_decay(1.0, (1.0 - hold) * rounds, end, end_value=end)
-  return lambda step: decay(jnp.maximum(step - first, 0.0))
+  return lambda step: jnp.maximum(jnp.power(end, _after(step, rounds, hold)), end)
 
 
-def constant_then_linear(rounds: int, hold: float = 0.5) -> optax.Schedule:
+def constant_then_linear(rounds: int, hold: Number = 0.5) -> optax.Schedule:
   """1 for the share `hold` of `rounds`, then linearly down to 0, where it stays. Zhu et al. 2017, appendix 7.1."""
-  first = hold * rounds
-  fall = optax.linear_schedule(1.0, 0.0, (1.0 - hold) * rounds)
   # Compiled, the line ends within rounding of 0, and maybe below it.
-  return lambda step: jnp.where(step < rounds, fall(jnp.maximum(step - first, 0.0)), 0.0)
+  return lambda step: jnp.where(step < rounds, 1.0 - jnp.minimum(_after(step, rounds, hold), 1.0), 0.0)
 
 
-def geometric(start: float, end: float, rounds: int) -> optax.Schedule:
+def geometric(start: Number, end: Number, rounds: int) -> optax.Schedule:
   """From `start` to `end` by equal factors in `rounds` rounds, then `end`."""
-  return optax.exponential_decay(start, rounds, end / start, end_value=end)
+  return lambda step: jnp.where(step < rounds, start * jnp.power(end / start, step / rounds), end)
+
+
+def _after(step: jax.Array, rounds: int, hold: Number) -> jax.Array:
+  """The part of what comes after the share `hold` of `rounds` that is over: 0 at its start, 1 at the end."""
+  return jnp.maximum(step - hold * rounds, 0.0) / ((1.0 - hold) * rounds)

@@ -187,9 +187,7 @@ def test_nested_settings_are_described_in_a_line(tmp_path, capsys):
 def test_another_config_is_refused_and_touches_nothing(finished):
   workdir, _ = finished
   before = {p: p.stat().st_mtime_ns for p in workdir.rglob("*")}
-  with pytest.raises(
-    ValueError, match=r"holds a run with another config: game.divergence.name is 'divergences.kl'"
-  ):
+  with pytest.raises(ValueError, match=r"holds a run with another config: game.divergence.name is 'divergences.kl'"):
     loop.run(tiny(game_divergence={"name": "divergences.pearson"}), workdir, "whole")
   assert {p: p.stat().st_mtime_ns for p in workdir.rglob("*")} == before
 

@@ -1,0 +1,187 @@
+"""What every game has to satisfy, on every experiment and variant that there is: nothing here names one."""
+
+import functools
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import tiny
+from experiments.lab import configs, names
+from experiments.lab.build import build
+from experiments.lab.members import with_values
+from gan_jax import checkpoint, shard, train
+from gan_jax.game import DataSpec, NetSpec
+
+KEY = jax.random.key(3)
+every_experiment = pytest.mark.parametrize("name", tiny.EVERY)
+each_experiment = pytest.mark.parametrize("name", tiny.EACH)
+
+
+@functools.cache
+def played(name):
+  """Of a tiny experiment: itself, its config, its start, two rounds as one compiled scan, and where two of these lead."""
+  experiment, config = tiny.experiment_of(name)
+  start = jax.jit(functools.partial(train.init, experiment.game))(KEY)
+  two = jax.jit(lambda state, draw: train.make_scan(experiment.game, 2, draw)(state))
+  half, first = two(start, experiment.draw)
+  whole, second = two(half, experiment.draw)
+  return experiment, config, start, two, (half, whole), (first, second)
+
+
+@every_experiment
+def test_a_scan_is_a_loop(name):
+  """Four rounds, metrics included, but for the rounding of two compilations; and nothing is compiled twice."""
+  experiment, _, state, two, (half, whole), metrics = played(name)
+  step = jax.jit(train.make_step(experiment.game))
+  draw = jax.jit(lambda state, draw: train.draw_round(experiment.game, draw, state))
+  rows = []
+  for _ in range(4):
+    state, row = step(state, draw(state, experiment.draw))
+    rows.append(row)
+  metrics = jax.tree.map(lambda *r: jnp.concatenate(r), *metrics)
+  compare((state, jax.tree.map(lambda *r: jnp.stack(r), *rows)), (whole, metrics), 1e-4)
+  assert np.array_equal(jax.random.key_data(state.key), jax.random.key_data(whole.key))
+  chex.assert_tree_all_finite((whole.params, whole.stats, metrics))
+  assert two._cache_size() == step._cache_size() == draw._cache_size() == 1
+  assert int(half.step) == 2 and int(whole.step) == 4
+
+
+@each_experiment
+def test_a_run_resumed_is_the_uninterrupted_one(name, tmp_path):
+  experiment, _, start, two, (half, whole), _ = played(name)
+  with checkpoint.open_folder(tmp_path) as checkpoints:
+    checkpoint.save(checkpoints, half)
+  with checkpoint.open_folder(tmp_path) as checkpoints:
+    again, _ = two(checkpoint.restore(checkpoints, start), experiment.draw)
+  assert tiny.same(again, whole)
+
+
+@every_experiment
+def test_players_move_what_they_own_and_nothing_else(name):
+  experiment, _, start, _, (half, _), _ = played(name)
+  game = experiment.game
+  batch = jax.tree.map(lambda b: b[0], train.draw_round(game, experiment.draw, half))
+  alone = jax.jit(
+    lambda state, batch: {player: train.play(game, (player,), state, batch, KEY)[0] for player in game.players}
+  )
+  for player, after in alone(half, batch).items():
+    owns = game.players[player].owns
+    for net in game.nets:
+      if net not in owns:
+        assert tiny.same((half.params[net], half.stats[net]), (after.params[net], after.stats[net])), net
+    assert any(not tiny.same(half.params[net], after.params[net]) for net in owns)
+    for other in game.players:
+      assert other == player or tiny.same(half.opt[other], after.opt[other])
+    assert tiny.same((half.ema, half.step, half.key), (after.ema, after.step, after.key))
+
+
+@each_experiment
+def test_hyper_parameters_may_be_traced(name):
+  """Every number of the game and the optimizers as an argument of one program gives what it gives as a constant."""
+  experiment, config, start, *_ = played(name)
+  flat = configs.flatten({"game": config.game, "optimizer": config.optimizer, "train": config.train})
+  values = {field: value for field, value in flat.items() if isinstance(value, float)}
+  assert {"train.ema_decay"} < set(values)
+
+  def one_round(values, draw):
+    game = build(with_values(config, values), experiment.dataset).game
+    state = train.init(game, KEY)
+    return train.make_step(game)(state, train.draw_round(game, draw, state))
+
+  traced, _ = jax.jit(one_round)(values, experiment.draw)
+  constant, _ = jax.jit(functools.partial(one_round, values))(experiment.draw)
+  compare((traced, {}), (constant, {}), 1e-4)
+  members = {field: jnp.array([value, value]) for field, value in values.items()}
+  jax.eval_shape(jax.vmap(one_round, (0, None)), members, experiment.draw)
+
+
+@each_experiment
+def test_bfloat16_computes_and_keeps_float32(name):
+  config = tiny.config_of(name, {"dtype": "bfloat16"})
+  experiment = build(config, tiny.dataset_of(config))
+  state = jax.jit(functools.partial(train.init, experiment.game))(KEY)
+  run = jax.jit(lambda state, draw: train.make_scan(experiment.game, 1, draw)(state))
+  text = run.lower(state, experiment.draw).as_text()
+  state, metrics = run(state, experiment.draw)
+  chex.assert_tree_all_finite((state.params, metrics))
+  half = [leaf for leaf in jax.tree.leaves((state.params, state.ema, metrics)) if leaf.dtype == jnp.bfloat16]
+  assert not half
+  reads = [section.name for section in config.nets.values() if not section.name.startswith("linear.")]
+  assert bool(reads) == ("bf16" in text)
+
+
+@each_experiment
+@pytest.mark.skipif(len(jax.devices()) < 4, reason="needs four devices")
+def test_four_devices_play_as_one(name):
+  """One round, whose gradients are compared; pools fill, batch statistics are global."""
+  single, config = tiny.experiment_of(name)
+  dataset = single.dataset
+  ends, texts = [], []
+  with jax.default_matmul_precision("highest"):
+    for mesh in (shard.mesh(1), shard.mesh(4)):
+      experiment = build(config, dataset, functools.partial(shard.split_batches, mesh))
+      fresh = jax.eval_shape(functools.partial(train.init, experiment.game), KEY)
+      shardings = shard.state_shardings(mesh, fresh)
+      state = jax.jit(functools.partial(train.init, experiment.game), out_shardings=shardings)(KEY)
+      draw = shard.replicate(mesh, experiment.draw)
+      run = jax.jit(lambda s, d, game=experiment.game: train.make_scan(game, 1, d)(s), out_shardings=(shardings, None))
+      compiled = run.lower(state, draw).compile()
+      ends.append(compiled(state, draw))
+      texts.append(compiled.as_text())
+  assert "all-reduce" in texts[1] and "all-reduce" not in texts[0]
+  compare(*ends, 2e-5)
+
+
+def compare(one, other, tolerance):
+  """Gradients relative to the largest of their player, all else to its own size or 1."""
+  (a, metrics), (b, others) = one, other
+  for player in a.opt:
+    pairs = list(zip(jax.tree.leaves(a.opt[player]), jax.tree.leaves(b.opt[player]), strict=True))
+    largest = max(float(np.abs(leaf).max()) for leaf, _ in pairs)
+    for leaf, its in pairs:
+      np.testing.assert_allclose(leaf, its, rtol=0, atol=tolerance * largest, err_msg=player)
+  fields = lambda state, metrics: {f: getattr(state, f) for f in ("params", "stats", "ema", "memory")} | {"m": metrics}
+  pairs = zip(jax.tree.leaves_with_path(fields(a, metrics)), jax.tree.leaves(fields(b, others)), strict=True)
+  for (path, leaf), its in pairs:
+    scale = max(float(np.abs(np.asarray(leaf, np.float64)).max(initial=0.0)), 1.0)
+    np.testing.assert_allclose(leaf, its, rtol=0, atol=tolerance * scale, err_msg=jax.tree_util.keystr(path))
+
+
+@pytest.mark.parametrize("name", sorted(names.known(names.GAME)))
+def test_every_game_is_played_by_an_experiment_and_says_its_specs(name):
+  """A paper has its config; its specs are shapes, and every net of `make` has one."""
+  played_by = [other for other in tiny.ALL if configs.load(other).game.name == name]
+  assert played_by
+  config = tiny.config_of(played_by[0])
+  module, dataset = names.known(names.GAME)[name], tiny.dataset_of(config)
+  settings = {k: v for k, v in config.game.items() if k != "name"}
+  specs = module.specs(DataSpec(dataset.shape, dataset.classes, dataset.domains), **settings)
+  assert set(specs) == set(config.nets) and all(isinstance(spec, NetSpec) for spec in specs.values())
+  assert "." in (module.__doc__ or "") and any(character.isdigit() for character in module.__doc__)  # cites its paper
+
+
+@every_experiment
+def test_abilities_give_what_they_promise(name):
+  """Samples and translations have the data's shape, images lie in [-1, 1], latents are what `sample` decodes."""
+  experiment, config, _, _, (half, _), _ = played(name)
+  game, shape = experiment.game, experiment.dataset.shape
+  nets, x = train.averaged(half), jnp.asarray(experiment.draw(KEY)["x"])[:3]
+  found = []
+  if game.sample is not None:
+    found.append(jax.jit(lambda nets: game.sample(*nets, KEY, 3))(nets))
+  if game.translate is not None:
+    found += [game.translate(*nets, KEY, x, a, b) for a, b in (("x", "y"), ("y", "x"))]
+  if game.encode is not None:
+    latents = game.encode(*nets, KEY, x)
+    assert latents.shape == (3, config.game.latent_dim)
+    found.append(game.sample(*nets, KEY, 3, latents=latents))
+  if game.score is not None:
+    assert game.score(*nets, x).shape[0] == 3
+  assert found
+  for images in found:
+    chex.assert_shape(images, (3, *shape))
+    chex.assert_tree_all_finite(images)
+    assert len(shape) != 3 or np.abs(images).max() <= 1.0

@@ -1,0 +1,90 @@
+"""Every experiment, small enough to be compiled in a second: for what all games have to satisfy."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiments.lab import configs
+from experiments.lab.build import Experiment, build, build_data
+from gan_jax.data.dataset import Dataset, from_arrays, from_domains
+from gan_jax.data.transforms import fit
+from gan_jax.errors import ConfigError
+from gan_jax.game import DataSpec
+
+SMALL = {"width": 4, "features": 8, "blocks": 1, "layers": 1, "fourier": 2}
+SIDE = 16
+
+ALL = [
+  f"{path.stem}:{variant}" if variant else path.stem
+  for path in configs.experiments_in()
+  for variant in (configs.variants_of(path) or ("",))
+]
+
+OF_GRADIENTS = {"name": "optax.sgd", "learning_rate": 0.005, "momentum": 0.9}  # Adam makes full steps of mere rounding
+
+
+def config_of(name: str, changes: dict | None = None) -> ConfigDict:
+  """The config of an experiment with small nets and batches, and without evaluators."""
+  config = configs.load(name, changes)
+  for net in config.nets.values():
+    net.update({setting: min(small, net[setting]) for setting, small in SMALL.items() if setting in net})
+    if "hidden" in net:
+      net.hidden = (8,) * len(net.hidden[:1])
+  if "pool_size" in config.game:
+    config.game.pool_size = 6
+  config.data.batch_size = 8
+  config.eval.evaluators = ()
+  return config
+
+
+def dataset_of(config: ConfigDict) -> Dataset:
+  """Points as they are; in place of images a few that show nothing, of as many domains as the game has."""
+  if "resolution" not in config.data:
+    return build_data(config.data)
+  random = np.random.default_rng(0)
+  # Smooth, as images are: what is zero but for rounding takes either slope of a ReLU.
+  images = lambda n: fit(random.integers(0, 256, (n, 4, 4, 1), np.uint8), SIDE)
+  labels = lambda n: random.integers(0, 3, n).astype(np.int32)
+  of_x, of_y = {"x": images(16), "label": labels(16)}, {"y": images(16), "label_y": labels(16)}
+  try:
+    from experiments.lab import names
+
+    _, game = names.find(names.GAME, config.game.name, "game.name")
+    game.specs(DataSpec((SIDE, SIDE, 1), 3), **{k: v for k, v in config.game.items() if k != "name"})
+  except ConfigError:
+    return from_domains("noise", of_x, of_y, {**of_x, **of_y}, classes=3)
+  return from_arrays("noise", of_x, of_x, classes=3)
+
+
+def experiment_of(name: str, changes: dict | None = None) -> tuple[Experiment, ConfigDict]:
+  """By gradient descent with momentum, whose memory is the gradient."""
+  config = config_of(name, changes)
+  for player in config.optimizer:
+    config.optimizer[player] = OF_GRADIENTS
+  return build(config, dataset_of(config)), config
+
+
+def _kept(key: Callable[[ConfigDict], Any]) -> list[str]:
+  """Of all experiments the first of each kind that `key` tells apart."""
+  found: dict[str, str] = {}
+  for name in ALL:
+    found.setdefault(str(key(config_of(name))), name)
+  return list(found.values())
+
+
+EVERY = _kept(lambda config: (config.game, config.nets))  # different games, or settings
+EACH = _kept(
+  lambda config: (config.game.name, sorted({net.name.partition(".")[0] for net in config.nets.values()}))
+)  # different games, or kinds of nets
+
+
+def same(one, other) -> bool:
+  """Whether two pytrees are equal bit for bit, keys included."""
+  bits = lambda leaf: np.asarray(
+    jax.random.key_data(leaf) if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+  )
+  pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+  return all(np.array_equal(bits(a), bits(b), equal_nan=True) for a, b in pairs)
