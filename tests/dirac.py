@@ -31,11 +31,13 @@ def losses(pair, penalty=lambda critic, real, fake: 0.0, noise=(0.0,)):
 
 
 def r1(weight):
-  return lambda critic, real, fake: weight * penalties.r1(critic, real)
+  return lambda critic, real, fake: weight * penalties.r1(critic, real, fake, None)
 
 
 def r1_r2(weight):
-  return lambda critic, real, fake: weight * (penalties.r1(critic, real) + penalties.r2(critic, fake))
+  return lambda critic, real, fake: (
+    weight * (penalties.r1(critic, real, fake, None) + penalties.r2(critic, real, fake, None))
+  )
 
 
 def wgan_gp(weight, target=1.0):

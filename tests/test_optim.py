@@ -9,24 +9,24 @@ import pytest
 from gan_jax import optim
 
 
-def test_hold_then_fall_by_hand():
+def test_constant_then_linear_by_hand():
   """1 up to round 50, 0 from round 100 on, and a straight line between."""
-  schedule = optim.hold_then_fall(100)
+  schedule = optim.constant_then_linear(100)
   found = [float(schedule(step)) for step in (0, 49, 50, 60, 75, 99, 100, 101, 10_000)]
   np.testing.assert_allclose(found, [1.0, 1.0, 1.0, 0.8, 0.5, 0.02, 0.0, 0.0, 0.0], atol=1e-6)
 
 
 @pytest.mark.parametrize("hold", [0.0, 0.3, 0.5, 0.9])
-def test_hold_then_fall_never_rises_and_is_never_negative(hold):
+def test_constant_then_linear_never_rises_and_is_never_negative(hold):
   """Under jit and vmap, for 250 rounds where 119 were foreseen."""
   with jax.numpy_dtype_promotion("standard"):  # as `train.play` has it: optax hands over integer counters
-    rates = np.asarray(jax.jit(jax.vmap(optim.hold_then_fall(119, hold)))(jnp.arange(250)))
+    rates = np.asarray(jax.jit(jax.vmap(optim.constant_then_linear(119, hold)))(jnp.arange(250)))
   assert rates.min() == 0.0 and rates.max() == rates[0] == 1.0 and np.all(np.diff(rates) <= 0.0)
   assert np.all(rates[: int(119 * hold) + 1] == 1.0) and np.all(rates[119:] == 0.0) and rates[118] > 0.0
 
 
 def test_a_run_resumed_beyond_the_end_stands_still():
-  tx = optax.adam(lambda count: 0.1 * optim.hold_then_fall(4)(count), b1=0.5)
+  tx = optax.adam(lambda count: 0.1 * optim.constant_then_linear(4)(count), b1=0.5)
   params = jnp.array(1.0)
   state, path = tx.init(params), []
   for _ in range(8):
@@ -38,7 +38,21 @@ def test_a_run_resumed_beyond_the_end_stands_still():
 
 
 def test_the_other_schedules_by_hand():
-  decay = optim.hold_then_decay(100, hold=0.5, end=0.01)
+  decay = optim.constant_then_exponential(100, hold=0.5, end=0.01)
   np.testing.assert_allclose([float(decay(s)) for s in (0, 50, 75, 100, 500)], [1.0, 1.0, 0.1, 0.01, 0.01], rtol=1e-5)
   geometric = optim.geometric(2.0, 0.02, 10)
   np.testing.assert_allclose([float(geometric(s)) for s in (0, 5, 10, 50)], [2.0, 0.2, 0.02, 0.02], rtol=1e-5)
+
+
+def test_shares_and_ends_may_be_traced():
+  """As an axis of a sweep they give what they give as numbers."""
+  schedules = {
+    "constant_then_exponential": lambda a, b: optim.constant_then_exponential(100, a, b),
+    "constant_then_linear": lambda a, b: optim.constant_then_linear(100, a),
+    "geometric": lambda a, b: optim.geometric(a, b, 100),
+  }
+  a, b, steps = jnp.array([0.2, 0.7]), jnp.array([0.01, 0.5]), jnp.array([0.0, 30.0, 90.0, 150.0])
+  for name, make in schedules.items():
+    traced = jax.vmap(lambda a, b, make=make: make(a, b)(steps))(a, b)
+    for i in range(2):
+      np.testing.assert_allclose(traced[i], make(float(a[i]), float(b[i]))(steps), rtol=1e-5, err_msg=name)

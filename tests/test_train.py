@@ -1,14 +1,20 @@
 """The engine: who moves, what is drawn, and that scan, loop, vmap and a traced hyper-parameter all play the same game."""
 
+import re
+import traceback
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
 from gan_jax import train
-from gan_jax.game import Aux, Move, Player
+from gan_jax.forward import forward
+from gan_jax.game import Aux, Game, Move, Player
+from gan_jax.games import gan
 from gan_jax.losses import adversarial
 from gan_jax.nets import mlp
 from gan_jax.nets.adapt import from_linen
@@ -250,9 +256,6 @@ UNSOUND = {
   "more than one of them owns \\['a'\\]": lambda: with_player("b", Player(("a", "b"), bad_loss(), SGD))._replace(
     moves=(Move(("a", "b")),)
   ),
-  "player 'b' hands back statistics of \\['a'\\]": lambda: with_player(
-    "b", Player(("b",), bad_loss(aux=Aux({"a": {"calls": jnp.zeros(())}})), SGD)
-  ),
   "loss of player 'a' has shape \\(3,\\)": lambda: with_player("a", Player(("a",), bad_loss(jnp.zeros(3)), SGD)),
   "metrics of player 'a' are not scalars: .*'m'": lambda: with_player(
     "a", Player(("a",), bad_loss(aux=Aux(metrics={"m": jnp.zeros(2)})), SGD)
@@ -274,36 +277,59 @@ def test_unsound_games_are_refused_by_name(message):
     train.init(UNSOUND[message](), jax.random.key(0), {"x": toy.SPEC((4,), jnp.float32)})
 
 
-def test_a_batch_of_the_wrong_shape_is_refused_by_name():
-  with pytest.raises(ValueError, match=r"player 'discriminator' cannot take a batch of shapes \{'x': \(16, 3\)\}"):
+def test_a_batch_of_the_wrong_shape_is_noted_with_the_players_name():
+  with pytest.raises(AssertionError) as caught:
     train.init(toy.ring_game(), jax.random.key(0), {"x": toy.SPEC((16, 3), jnp.float32)})
+  note = "This was in the loss of player 'discriminator', on a batch of shapes {'x': (16, 3)}."
+  assert note in caught.value.__notes__
 
 
-def test_a_net_of_another_width_is_refused_by_name():
+def test_a_net_of_another_width_is_noted_with_the_players_name():
   narrow = from_linen(mlp.Discriminator(hidden=(16,)), toy.SPEC((1, 3), jnp.float32))
   game = toy.ring_game()
   game = toy.gan.make(
     generator=game.nets["generator"], discriminator=narrow, loss=adversarial.hinge(), tx=SGD, latent_dim=4
   )
-  with pytest.raises(
-    ValueError, match=r"player 'discriminator' cannot take a batch of shapes \{'x': \(16, 2\)\}.*kernel"
-  ):
+  with pytest.raises(ValueError, match="kernel") as caught:
     train.init(game, jax.random.key(0), jax.eval_shape(toy.ring_batch, jax.random.key(0)))
+  assert "player 'discriminator', on a batch of shapes {'x': (16, 2)}" in caught.value.__notes__[-1]
 
 
-@pytest.mark.parametrize(
-  ("what", "change"),
-  [
-    ("parameters", {"project": lambda owned: owned | {"b": {"w": jnp.zeros(())}}}),
-    ("statistics", {"loss": bad_loss(aux=Aux({"b": {"calls": jnp.zeros(())}}))}),
-  ],
-)
-def test_a_move_writes_owned_nets_only(what, change):
+def type_error_of_mine(params, state, batch, key):
+  return params["a"]["w"] + "a line of mine", Aux()
+
+
+def value_error_of_mine(params, state, batch, key):
+  raise ValueError("a line of mine")
+
+
+@pytest.mark.parametrize(("loss", "kind"), [(type_error_of_mine, TypeError), (value_error_of_mine, ValueError)])
+def test_an_error_in_a_loss_of_ones_own_shows_its_line(loss, kind):
+  game = with_player("a", Player(("a",), loss, SGD))
+  with pytest.raises(kind) as caught:
+    train.init(game, jax.random.key(0), {"x": toy.SPEC((4,), jnp.float32)})
+  shown = "".join(traceback.format_exception(caught.value))
+  assert "a line of mine" in shown and f"in {loss.__name__}" in shown and __file__ in shown
+  assert "This was in the loss of player 'a'" in shown
+
+
+def test_a_projection_writes_owned_nets_only():
   game = toy.scalar_game(IN_TURN)
   state = train.init(game, jax.random.key(0))
+  change = {"project": lambda owned: owned | {"b": {"w": jnp.zeros(())}}}
   game = with_player("a", game.players["a"]._replace(**change))
-  with pytest.raises(ValueError, match=f"player 'a' hands back {what} of \\['b'\\], which it does not own"):
+  with pytest.raises(ValueError, match=r"player 'a' returns parameters of \['b'\], which it does not own"):
     train.make_step(game)(state, {"x": jnp.ones((1, 2))})
+
+
+def test_statistics_of_other_nets_are_dropped():
+  """What a loss returns of them moves nothing, whatever it is."""
+  game = toy.scalar_game(IN_TURN)
+  foreign = Aux({"b": {"calls": jnp.array(7.0)}})
+  game = with_player("a", game.players["a"]._replace(loss=bad_loss(aux=foreign)))
+  state = train.init(game, jax.random.key(0), {"x": toy.SPEC((2,), jnp.float32)})
+  after, _ = train.play(game, ("a",), state, {"x": jnp.ones(2)}, jax.random.key(1))
+  chex.assert_trees_all_equal(after.stats, state.stats)
 
 
 def test_a_frozen_net_stays():
@@ -313,3 +339,76 @@ def test_a_frozen_net_stays():
   new, _ = train.make_step(game)(state, {"x": jnp.ones((1, 2))})
   chex.assert_trees_all_equal(state.params["b"], new.params["b"])
   assert leaves_differ(state.params["a"], new.params["a"])
+
+
+def two_players_of_one_generator(shared_key, seen=None):
+  """Players a and b each own a head, c the generator; all move at once, and each begins with the same forward pass."""
+  net = lambda i, o: from_linen(nn.Dense(o), toy.SPEC((1, i), jnp.float32))
+  nets = {"generator": net(4, 32), "a": net(32, 1), "b": net(32, 1)}
+
+  def loss(*heads):
+    def value(params, state, batch, key):
+      z_key, net_key = jax.random.split(key)
+      use = forward(nets, params, state, net_key)
+      z = jax.random.normal(z_key, (8, 4))
+      if seen is not None:
+        jax.debug.callback(lambda z: seen.append(np.asarray(z)), z, ordered=True)
+      x = use("generator", z)
+      return sum(jnp.mean(jnp.square(use(head, x) - 1.0)) for head in heads), Aux(use.stats)
+
+    return value
+
+  players = {name: Player((name,), loss(name), SGD) for name in "ab"} | {
+    "c": Player(("generator",), loss("a", "b"), SGD)
+  }
+  return Game(nets, players, (Move(("a", "b", "c"), shared_key=shared_key),))
+
+
+@pytest.mark.parametrize(("shared_key", "different"), [(True, 1), (False, 3)])
+def test_players_with_one_key_draw_the_same_latents(shared_key, different):
+  seen = []
+  game = two_players_of_one_generator(shared_key, seen)
+  train.make_step(game)(train.init(game, jax.random.key(0)), {"x": jnp.zeros((1, 8, 4))})
+  jax.effects_barrier()
+  assert len(seen) == 3 and len({z.tobytes() for z in seen}) == different
+
+
+def test_players_with_one_key_share_a_forward_pass():
+  """Products of the compiled round: three forward passes of the generator become one, and each head's two become one."""
+
+  def products(shared_key):
+    game = two_players_of_one_generator(shared_key)
+    state = train.init(game, jax.random.key(0))
+    compiled = jax.jit(train.make_step(game)).lower(state, {"x": jnp.zeros((1, 8, 4))}).compile()
+    return len(re.findall(r" dot\(| custom-call\([^\n]*(?:matmul|dot)", compiled.as_text()))
+
+  # Generator forwards 3, its gradient 1; heads forwards 4, their gradients 2; what they pass back is no matrix product.
+  assert (products(False), products(True)) == (3 + 1 + 4 + 2, 1 + 1 + 2 + 2)
+
+
+def test_the_next_stage_keeps_what_fits_and_nothing_else():
+  """By path, shape and type; the count of rounds and the key go on; optimizers as asked."""
+  ring = lambda width: gan.make(
+    generator=from_linen(mlp.Generator(shape=(2,), hidden=(16,)), toy.SPEC((1, 4), jnp.float32)),
+    discriminator=from_linen(mlp.Discriminator(hidden=(width, 8)), toy.SPEC((1, 2), jnp.float32)),
+    loss=adversarial.hinge(),
+    tx=optax.adam(1e-2),
+    latent_dim=4,
+  )
+  start = train.init(ring(16), jax.random.key(0))
+  old, _ = train.make_scan(ring(16), 3, toy.ring_batch)(start)
+  fresh = train.init(ring(24), jax.random.key(0))
+  carried, anew = (train.carry(old, fresh, keep) for keep in (True, False))
+  chex.assert_trees_all_equal(carried.params["generator"], old.params["generator"])
+  chex.assert_trees_all_equal(carried.ema["generator"], old.ema["generator"])
+  chex.assert_trees_all_equal(carried.opt["generator"], old.opt["generator"])
+  head, was, new = (s.params["discriminator"] for s in (carried, old, fresh))
+  chex.assert_trees_all_equal(head["Dense_0"], new["Dense_0"])  # [2, 24] and [24], where there were [2, 16] and [16]
+  chex.assert_trees_all_equal(head["Dense_1"]["kernel"], new["Dense_1"]["kernel"])
+  chex.assert_trees_all_equal(head["Dense_1"]["bias"], was["Dense_1"]["bias"])
+  chex.assert_trees_all_equal(head["Dense_2"], was["Dense_2"])
+  assert int(carried.step) == int(anew.step) == 3
+  chex.assert_trees_all_equal(jax.random.key_data(carried.key), jax.random.key_data(old.key))
+  chex.assert_trees_all_equal(anew.opt, fresh.opt)
+  chex.assert_trees_all_equal(anew.params, carried.params)
+  chex.assert_trees_all_equal(train.carry(old, start).replace(key=0), old.replace(key=0))

@@ -1,7 +1,8 @@
 """Penalties on the gradient of a score with respect to its input.
 
-Each takes `critic: x [B, ...] -> scores [B]`, in which a score depends on its own sample alone (no batch norm:
-Gulrajani et al. 2017, section 4), and returns a scalar without any weight. Norms are per sample, over all of its axes,
+Each is `(critic, real, fake, key) -> scalar`, without any weight; what it does not need it leaves alone. In
+`critic: x [B, ...] -> scores [B]` a score depends on its own sample alone (no batch norm: Gulrajani et al. 2017, section
+4); where it gives scores of patches, [B, ...], a sample's score is their sum. Norms are per sample, over all of its axes,
 in score per unit of data.
 """
 
@@ -105,7 +106,7 @@ def _slope_penalty(critic: Critic, x: jax.Array, one_sided: bool, target: float 
 def _squared_norm(critic: Critic, x: jax.Array) -> jax.Array:
   def total(x):
     scores = critic(x)
-    chex.assert_shape(scores, (len(x),))
+    chex.assert_axis_dimension(scores, 0, len(x))
     return jnp.sum(scores)
 
   return jnp.sum(jnp.square(jax.grad(total)(x)).reshape(len(x), -1), axis=1)

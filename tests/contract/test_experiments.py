@@ -4,8 +4,8 @@ import ast
 
 import jax
 import pytest
-
 import tiny
+
 from experiments.evaluators import translation
 from experiments.lab import configs
 from experiments.lab.build import build

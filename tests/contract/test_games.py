@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
 import tiny
+
 from experiments.lab import configs, names
 from experiments.lab.build import build
 from experiments.lab.members import with_values

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from ml_collections import ConfigDict
 
-from experiments import measures
-from experiments.build import METRICS
+from experiments.evaluators import Context, translation
+from experiments.evaluators import codes as evaluator
 from gan_jax import train
 from gan_jax.data.dataset import Dataset, from_domains
 from gan_jax.data.sprites import FACTORS
-from gan_jax.game import Net
+from gan_jax.errors import ConfigError
+from gan_jax.game import DataSpec, Game, Net
 from gan_jax.games import cyclegan, infogan
 from gan_jax.games.infogan import Codes
 from gan_jax.losses import adversarial
@@ -20,7 +20,6 @@ from gan_jax.metrics import translation as metrics
 from gan_jax.metrics.features import Classifier
 
 KEY = jax.random.key(8)
-CONFIG = ConfigDict({"seed": 0, "game": {"name": "cyclegan"}})
 SHARED = {"loss": adversarial.least_squares(), "tx": optax.sgd(0.1)}
 RNG = np.random.RandomState(0)
 
@@ -58,7 +57,7 @@ def coded_game(codes=Codes((3,), 2, False)):
 
 def measure_codes(test, codes=Codes((3,), 2, False)):
   game, dataset = coded_game(codes), Dataset("toy", (5,), 3, None, None, test)
-  measure = jax.jit(measures.codes(lambda config: codes, CONFIG, game, dataset))
+  measure = jax.jit(evaluator.make(Context(game, dataset, {}, 0)).measure)
   return {name: float(value) for name, value in measure(train.init(game, KEY)).items()}
 
 
@@ -88,7 +87,7 @@ def test_labels_or_factors_alone():
 def test_codes_are_measured_for_each_member_of_a_sweep():
   """A trunk of weight -1 makes the smallest logit the largest: no class is told rightly any more."""
   game, dataset = coded_game(), Dataset("toy", (5,), 3, None, None, {"x": CODED, "label": RELABELLED})
-  measure = measures.codes(lambda config: Codes((3,), 2, False), CONFIG, game, dataset)
+  measure = evaluator.make(Context(game, dataset, {}, 0)).measure
   state = train.init(game, KEY)
 
   def of(w):
@@ -98,13 +97,12 @@ def test_codes_are_measured_for_each_member_of_a_sweep():
   assert float(high) == 1.0 and float(low) < 0.7
 
 
-def test_codes_without_anything_to_compare_are_refused():
-  other = ConfigDict({"seed": 0, "game": {"name": "gan"}})
-  with pytest.raises(ValueError, match="eval.metrics lists 'codes', which the game gan does not have"):
-    METRICS["codes"](other, None, Dataset("toy", (5,), 0, None, None, {"x": CODED, "label": KIND}))
-  with pytest.raises(ValueError, match="toy has neither labels nor factors"):
-    dataset = Dataset("toy", (5,), 0, None, None, {"x": CODED})
-    measures.codes(lambda config: Codes((3,), 2), CONFIG, coded_game(), dataset)
+def test_codes_without_anything_to_compare_are_drawn_alone():
+  dataset = Dataset("toy", (5,), 0, None, None, {"x": CODED, "label": KIND})
+  with pytest.raises(ConfigError, match="it looks at latent codes, which this game does not have"):
+    evaluator.make(Context(Game({}, {}, ()), dataset, {}, 0))
+  alone = evaluator.make(Context(coded_game(), dataset._replace(test={"x": CODED}), {}, 0))
+  assert alone.measure(None) == {} and len(alone.pictures) == 3
 
 
 def pixels(n):
@@ -119,7 +117,7 @@ def translating_game():
     y_to_x=evaluated(lambda w, x: w * x),
     discriminator_x=scores,
     discriminator_y=scores,
-    shape=(12, 12, 1),
+    data=DataSpec((12, 12, 1), 0, ("x", "y")),
     **SHARED,
   )
 
@@ -129,7 +127,7 @@ def measure_translation(dataset):
   state = train.init(game, KEY)
   averages = {"x_to_y": 0.5, "y_to_x": 1.5}
   state = state.replace(ema={net: {"params": {"w": jnp.array(w)}, "stats": {}} for net, w in averages.items()})
-  measure = jax.jit(measures.translation(CONFIG, game, dataset))
+  measure = jax.jit(translation.make(Context(game, dataset, {}, 0)).measure)
   return {name: float(value) for name, value in measure(state).items()}
 
 
@@ -143,7 +141,7 @@ def test_translation_by_hand(monkeypatch):
     logits = lambda x: jnp.stack([jnp.full(len(x), threshold), x.mean((1, 2, 3))], 1)
     return Classifier(jax.tree_util.Partial(logits), None, 0.75 + 0.125 * len(seen))
 
-  monkeypatch.setattr(measures.features, "classifier", classifier)
+  monkeypatch.setattr(translation.features, "classifier", classifier)
   draw = lambda n: RNG.randint(0, 2, n).astype(np.int32)
   train_x, train_y = {"x": pixels(8), "label": draw(8)}, {"y": pixels(9), "label_y": draw(9)}
   test = {"x": pixels(6), "label": draw(6), "x_in_y": pixels(6)}
@@ -181,6 +179,8 @@ def test_without_labels_and_counterparts_there_is_less_to_tell():
 
 
 def test_translation_of_another_game_is_refused():
-  other = ConfigDict({"seed": 0, "game": {"name": "gan"}})
-  with pytest.raises(ValueError, match="eval.metrics lists 'translation', which is for the game cyclegan, not gan"):
-    METRICS["translation"](other, None, Dataset("toy", (5,), 0, None, None, {}))
+  pairs = Dataset("toy", (5,), 0, None, None, {}, domains=("x", "y"))
+  with pytest.raises(ConfigError, match="it looks at translations between x and y, which this game does not make"):
+    translation.make(Context(coded_game(), pairs, {}, 0))
+  with pytest.raises(ConfigError, match="it looks at translations"):
+    translation.make(Context(translating_game(), pairs._replace(domains=("x",)), {}, 0))

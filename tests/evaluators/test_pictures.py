@@ -5,19 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from ml_collections import ConfigDict
 
-from experiments import pictures
-from experiments.build import PICTURES
+from experiments.evaluators import Context, samples, translation
+from experiments.evaluators import codes as evaluator
 from gan_jax import train
 from gan_jax.data.dataset import Dataset
-from gan_jax.game import Net
+from gan_jax.errors import ConfigError
+from gan_jax.game import DataSpec, Game, Net
 from gan_jax.games import cyclegan, gan, infogan
 from gan_jax.games.infogan import Codes
 from gan_jax.losses import adversarial
 
 KEY = jax.random.key(1)
-CONFIG = ConfigDict({"seed": 3, "eval": {"samples": 5}, "game": {"name": "cyclegan"}})
 SHARED = {"loss": adversarial.least_squares(), "tx": optax.sgd(0.1)}
 
 
@@ -49,7 +48,7 @@ def dataset(shape, test=()):
 def test_samples_are_of_the_average_and_the_same_each_time(shape, n):
   generator = shown(lambda scale, z: scale * z.reshape(len(z), *shape))
   game = gan.make(generator=generator, discriminator=SCORES, latent_dim=int(np.prod(shape)), **SHARED)
-  (picture,) = pictures.samples(CONFIG, game, dataset(shape))
+  (picture,) = samples.make(Context(game, dataset(shape), {}, 3), n=5).pictures
   assert picture.name == "" and picture.columns is None
   once, twice, doubled = (jax.jit(picture.draw)(state_of(game, generator=scale)) for scale in (1.0, 1.0, 2.0))
   assert once.shape == (n, *shape)
@@ -69,9 +68,10 @@ def traversals(categorical, continuous):
     latent_dim=3 + codes.size,
     categorical=categorical,
     continuous=continuous,
+    learnt_variance=True,
     **SHARED,
   )
-  drawn = pictures.traversals(lambda game: codes, CONFIG, game, dataset((1, 3 + codes.size, 1)))
+  drawn = evaluator.make(Context(game, dataset((1, 3 + codes.size, 1)), {}, 3)).pictures
   found = {}
   for picture in drawn:
     images = jax.jit(picture.draw)(state_of(game))
@@ -117,7 +117,7 @@ def translating_game():
     y_to_x=shown(lambda scale, x: scale * x - 0.25),
     discriminator_x=SCORES,
     discriminator_y=SCORES,
-    shape=(2, 2, 1),
+    data=DataSpec((2, 2, 1), 0, ("x", "y")),
     **SHARED,
   )
 
@@ -126,7 +126,8 @@ def test_translations_are_rows_of_sources_translations_and_ways_back():
   """Of 30 held-out images of X every second is shown, up to 12, and of 5 of Y all."""
   pixels = lambda n: np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
   game = translating_game()
-  drawn = pictures.translations(CONFIG, game, dataset((2, 2, 1), {"x": pixels(30), "y": 100 + pixels(5)}))
+  images = dataset((2, 2, 1), {"x": pixels(30), "y": 100 + pixels(5)})._replace(domains=("x", "y"))
+  drawn = translation.make(Context(game, images, {}, 3)).pictures
   assert [(p.name, p.columns) for p in drawn] == [("x_to_y", 12), ("y_to_x", 5)]
   state = state_of(game, x_to_y=2.0, y_to_x=0.5)
   to_y, to_x = (np.asarray(jax.jit(p.draw)(state)).reshape(3, p.columns, 4) for p in drawn)
@@ -136,8 +137,7 @@ def test_translations_are_rows_of_sources_translations_and_ways_back():
 
 
 def test_pictures_of_another_game_are_refused():
-  config = ConfigDict({**CONFIG.to_dict(), "game": {"name": "gan"}})
-  with pytest.raises(ValueError, match="eval.pictures lists 'traversals', of codes that the game gan does not have"):
-    PICTURES["traversals"](config, None, dataset((2,)))
-  with pytest.raises(ValueError, match="eval.pictures lists 'translations', which the game gan does not make"):
-    PICTURES["translations"](config, None, dataset((2,)))
+  with pytest.raises(ConfigError, match="it draws samples, which this game does not make"):
+    samples.make(Context(translating_game(), dataset((2,)), {}, 3))
+  with pytest.raises(ConfigError, match="n is 0; it has to be at least 1"):
+    samples.make(Context(Game({}, {}, (), sample=lambda *_: None), dataset((2,)), {}, 3), n=0)

@@ -8,7 +8,8 @@ import optax
 import pytest
 
 from gan_jax import checkpoint, train
-from gan_jax.game import Net
+from gan_jax.errors import ConfigError
+from gan_jax.game import DataSpec, Net, NetSpec
 from gan_jax.games import cyclegan
 from gan_jax.losses import adversarial
 from gan_jax.losses.adversarial import AdversarialLoss
@@ -37,7 +38,7 @@ def line(numbers) -> Net:
 
 def line_game(numbers=(), **settings):
   defaults = {name: line(pair) for name, pair in {**NUMBERS, **dict(numbers)}.items()}
-  defaults |= {"loss": SQUARES, "tx": optax.sgd(0.125), "shape": SHAPE, "pool_size": 5}
+  defaults |= {"loss": SQUARES, "tx": optax.sgd(0.125), "data": DataSpec(SHAPE, 0, ("x", "y")), "pool_size": 5}
   return cyclegan.make(**{**defaults, **settings})
 
 
@@ -140,7 +141,7 @@ def test_the_defaults_are_the_papers():
     metrics["generators/loss"], terms["adversarial"] + 10.0 * terms["cycle"] + 5.0 * terms["identity"], rtol=1e-5
   )
   nets = {name: line(pair) for name, pair in NUMBERS.items()}
-  game = cyclegan.make(**nets, loss=SQUARES, tx=optax.sgd(0.1), shape=(4, 4, 3))
+  game = cyclegan.make(**nets, loss=SQUARES, tx=optax.sgd(0.1), data=DataSpec((4, 4, 3), 0, ("x", "y")))
   memory = game.init_memory(KEY)
   assert {k: v.images.shape for k, v in memory.items()} == {"x": (50, 4, 4, 3), "y": (50, 4, 4, 3)}
   assert game.draws == 1 and game.averaged == GENERATORS
@@ -312,14 +313,22 @@ def test_samples_are_translations():
   game = line_game(**{name: shifted(line(NUMBERS[name])) for name in GENERATORS})
   state = train.init(game, KEY)
   images = BATCH["x"]
-  translate = lambda n=3, **images: game.sample(state.params, state.stats, KEY, n, **images)
-  np.testing.assert_allclose(translate(x=images), 2.0 * images + 0.25, rtol=1e-5)
-  np.testing.assert_allclose(translate(y=images), -0.7 * images + 0.1, rtol=1e-5)
-  for wrong in ({}, {"x": images, "y": images}):
-    with pytest.raises(ValueError, match="give x, to be translated to Y, or y, to be translated to X"):
-      translate(**wrong)
-  with pytest.raises(AssertionError):
-    translate(n=4, x=images)
+  translate = lambda source, target: game.translate(state.params, state.stats, KEY, images, source, target)
+  np.testing.assert_allclose(translate("x", "y"), 2.0 * images + 0.25, rtol=1e-5)
+  np.testing.assert_allclose(translate("y", "x"), -0.7 * images + 0.1, rtol=1e-5)
+  for wrong in (("x", "x"), ("x", "z")):
+    with pytest.raises(ConfigError, match="there is no translation from 'x' to"):
+      translate(*wrong)
+  assert game.sample is None
+
+
+def test_specs_are_images_to_images_and_patches_of_two_domains():
+  image = (8, 8, 3)
+  specs = cyclegan.specs(DataSpec(image, 0, ("x", "y")), cycle_weight=1.0)
+  assert {specs[name] for name in GENERATORS} == {NetSpec((image,), image)}
+  assert {specs[name] for name in DISCRIMINATORS} == {NetSpec((image,), None)}
+  with pytest.raises(ConfigError, match="translates between two domains, x and y, and the data has x"):
+    cyclegan.specs(DataSpec(image))
 
 
 @pytest.mark.parametrize(
@@ -339,8 +348,11 @@ def test_refusals(settings, message):
   "batch", [{"x": BATCH["x"]}, {**BATCH, "y": BATCH["y"][:, :1]}], ids=["one domain", "another shape"]
 )
 def test_batches_that_do_not_fit_are_told(batch):
-  with pytest.raises(ValueError, match=r"the loss of player '\w+' cannot take a batch of shapes .*\(3, 2, 2, 1\)"):
+  with pytest.raises((KeyError, AssertionError, TypeError)) as caught:
     train.init(line_game(), KEY, batch)
+  assert (
+    "the loss of player 'discriminators'" in caught.value.__notes__[-1] and "(3, 2, 2, 1)" in caught.value.__notes__[-1]
+  )
 
 
 def test_weights_are_an_axis():

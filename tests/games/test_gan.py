@@ -10,8 +10,7 @@ import pytest
 from gan_jax import train
 from gan_jax.game import Net
 from gan_jax.games import fgan, gan
-from gan_jax.losses import adversarial
-from gan_jax.losses.divergences import GAN, KL, REVERSE_KL
+from gan_jax.losses import adversarial, divergences
 
 import toy
 
@@ -125,14 +124,14 @@ def test_fgan_of_gan_is_the_minimax_game():
   ends = [
     train.make_scan(game, 20, draw)(train.init(game, KEY))[0].params
     for game in (
-      fgan.make(**nets, divergence=GAN, tx=optax.sgd(0.1), latent_dim=1),
+      fgan.make(**nets, divergence=divergences.gan(), tx=optax.sgd(0.1), latent_dim=1),
       gan.make(**nets, loss=adversarial.minimax(), tx=optax.sgd(0.1), latent_dim=1),
     )
   ]
   chex.assert_trees_all_close(*ends, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("divergence", "data_first"), [(KL, True), (REVERSE_KL, False)])
+@pytest.mark.parametrize(("divergence", "data_first"), [(divergences.kl(), True), (divergences.reverse_kl(), False)])
 def test_fgan_bound_reaches_the_divergence(divergence, data_first):
   """KL(N(2, 1) || N(0.5, 1)) = 1.5^2 / 2 with the generator held still; the optimal score is quadratic at most.
 

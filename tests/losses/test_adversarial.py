@@ -139,7 +139,18 @@ def test_wrong_shapes_are_refused(name):
     with pytest.raises(AssertionError):
       function(jnp.zeros(3), jnp.zeros(4))
     with pytest.raises(AssertionError):
-      function(jnp.zeros((3, 1)), jnp.zeros((3, 1)))
+      function(jnp.zeros((3, 1)), jnp.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_scores_of_patches_count_like_scores_of_images(name):
+  """[B, H, W, 1] gives what the same scores give as [B H W], gradients too."""
+  real, fake = (jax.random.normal(jax.random.key(k), (2, 3, 4, 1)) for k in (0, 1))
+  for function in CASES[name][0]:
+    value, gradient = jax.value_and_grad(function)(real, fake)
+    expected, slopes = jax.value_and_grad(function)(real.ravel(), fake.ravel())
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient.ravel(), slopes, rtol=1e-5, atol=1e-8)
 
 
 class Variants(chex.TestCase, parameterized.TestCase):

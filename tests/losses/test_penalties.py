@@ -38,8 +38,8 @@ def test_a_linear_critic(where, one_sided):
 
 def test_the_target_is_the_slope_asked_for():
   np.testing.assert_allclose(penalties.gradient_penalty(linear(W), REAL, FAKE, KEY, target=3.0), 4.0, rtol=1e-5)
-  np.testing.assert_allclose(penalties.dragan(linear(W), REAL, KEY, target=3.0), 4.0, rtol=1e-5)
-  assert float(penalties.dragan(linear(W), REAL, KEY, target=6.0, one_sided=True)) == 0.0
+  np.testing.assert_allclose(penalties.dragan(linear(W), REAL, REAL, KEY, target=3.0), 4.0, rtol=1e-5)
+  assert float(penalties.dragan(linear(W), REAL, REAL, KEY, target=6.0, one_sided=True)) == 0.0
 
 
 def test_a_quadratic_critic_by_hand():
@@ -48,15 +48,15 @@ def test_a_quadratic_critic_by_hand():
   np.testing.assert_allclose(penalties.gradient_norm(quadratic, x), [5.0, 2.0], rtol=1e-6)
   np.testing.assert_allclose(penalties.gradient_penalty(quadratic, x, 9.0 * x, KEY, where="real"), 8.5, rtol=1e-6)
   np.testing.assert_allclose(penalties.gradient_penalty(quadratic, 9.0 * x, x, KEY, where="generated"), 8.5, rtol=1e-6)
-  np.testing.assert_allclose(penalties.r1(quadratic, x), 7.25, rtol=1e-6)
-  np.testing.assert_allclose(penalties.r2(quadratic, x), 7.25, rtol=1e-6)
+  np.testing.assert_allclose(penalties.r1(quadratic, x, x, KEY), 7.25, rtol=1e-6)
+  np.testing.assert_allclose(penalties.r2(quadratic, -x, x, KEY), 7.25, rtol=1e-6)
   # An image: its norm goes over height, width and channels.
   np.testing.assert_allclose(penalties.gradient_norm(quadratic, jnp.ones((2, 3, 3, 4))), [6.0, 6.0], rtol=1e-6)
 
 
 def test_r1_has_the_half_and_its_gradient():
   """|w|^2 / 2, with gradient w."""
-  value, gradient = jax.value_and_grad(lambda w: penalties.r1(linear(w), REAL))(W)
+  value, gradient = jax.value_and_grad(lambda w: penalties.r1(linear(w), REAL, REAL, KEY))(W)
   np.testing.assert_allclose(value, 12.5, rtol=1e-6)
   np.testing.assert_allclose(gradient, W, rtol=1e-6)
 
@@ -96,21 +96,21 @@ def test_where_it_is_evaluated(where, points):
 def test_dragan_looks_near_the_data():
   """Ahead of each value by alpha 0.5 std u: never behind, less than 0.5 std; alpha per sample, u per value."""
   real = 3.0 * jax.random.normal(jax.random.key(3), (400, 50))
-  ahead = (seen_by(lambda critic: penalties.dragan(critic, real, KEY)) - np.asarray(real)) / np.std(real)
+  ahead = (seen_by(lambda critic: penalties.dragan(critic, real, real, KEY)) - np.asarray(real)) / np.std(real)
   assert ahead.min() > -1e-5 and 0.45 < ahead.max() < 0.5
   alpha = 4.0 * ahead.mean(1)  # the mean of 0.5 alpha u is alpha / 4
   np.testing.assert_allclose(np.quantile(alpha, [0.1, 0.5, 0.9]), [0.1, 0.5, 0.9], atol=0.08)
   np.testing.assert_allclose(ahead.std(1), alpha * 0.5 / np.sqrt(12.0), rtol=0.35, atol=2e-3)
-  values = [float(penalties.dragan(quadratic, real, jax.random.key(k))) for k in (0, 0, 1)]
+  values = [float(penalties.dragan(quadratic, real, real, jax.random.key(k))) for k in (0, 0, 1)]
   assert values[0] == values[1] != values[2]
-  value, gradient = jax.value_and_grad(lambda w: penalties.dragan(linear(w), REAL, KEY))(W)
+  value, gradient = jax.value_and_grad(lambda w: penalties.dragan(linear(w), REAL, REAL, KEY))(W)
   np.testing.assert_allclose(value, 16.0, rtol=1e-5)
   np.testing.assert_allclose(gradient, 8.0 * np.asarray(W) / 5.0, rtol=1e-5)
 
 
 def test_finite_where_the_critic_is_flat():
   """At w = 0 the norm has no gradient; the penalty is 1 and its gradient is set to zero."""
-  for penalty in (penalties.gradient_penalty, lambda c, real, fake, key: penalties.dragan(c, real, key)):
+  for penalty in (penalties.gradient_penalty, penalties.dragan):
     value, gradient = jax.value_and_grad(lambda w: penalty(linear(w), REAL, FAKE, KEY))(jnp.zeros(2))
     assert float(value) == 1.0
     np.testing.assert_array_equal(gradient, 0.0)
@@ -121,9 +121,9 @@ def test_refusals():
   with pytest.raises(ValueError, match="where is 'fake'; it has to be one of interpolates, real, generated"):
     penalties.gradient_penalty(quadratic, REAL, FAKE, KEY, where="fake")
   with pytest.raises(AssertionError):  # one score for the batch
-    penalties.r1(lambda x: jnp.sum(x), REAL)
+    penalties.r1(lambda x: jnp.sum(x), REAL, REAL, KEY)
   with pytest.raises(AssertionError):  # a column of scores
-    penalties.r1(lambda x: x[:, :1], REAL)
+    penalties.r1(lambda x: x[:1], REAL, REAL, KEY)
   with pytest.raises(AssertionError):
     penalties.gradient_penalty(quadratic, REAL, FAKE[:3], KEY)
 
@@ -133,9 +133,9 @@ def test_jit_and_vmap_agree():
     return jnp.stack(
       [
         penalties.gradient_penalty(quadratic, real, fake, key, target=target),
-        penalties.dragan(quadratic, real, key, target=target),
-        penalties.r1(quadratic, real),
-        penalties.r2(quadratic, fake),
+        penalties.dragan(quadratic, real, fake, key, target=target),
+        penalties.r1(quadratic, real, fake, key),
+        penalties.r2(quadratic, real, fake, key),
       ]
     )
 
@@ -143,3 +143,12 @@ def test_jit_and_vmap_agree():
   batched = jax.jit(jax.vmap(all_of_them))(*many)
   for i in range(2):
     np.testing.assert_allclose(batched[i], all_of_them(*(leaf[i] for leaf in many)), rtol=1e-5)
+
+
+def test_a_samples_slope_is_that_of_its_patches_together():
+  """A critic of patches [B, 2, 2, 1] counts like one that gives their sum; its unused arguments change nothing."""
+  patches = lambda x: jnp.stack([x @ W, 2 * (x @ W), x[:, 0], jnp.sin(x[:, 1])], 1).reshape(-1, 2, 2, 1)
+  together = lambda x: patches(x).sum((1, 2, 3))
+  for penalty in (penalties.r1, penalties.r1_and_r2, penalties.gradient_penalty, penalties.dragan):
+    values = [penalty(critic, REAL, 2 * REAL, KEY) for critic in (patches, together)]
+    np.testing.assert_allclose(*values, rtol=1e-5)

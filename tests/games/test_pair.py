@@ -1,4 +1,4 @@
-"""The frame of the two-player games: the same game as gan.make, and what each of its options should change."""
+"""A generator against a critic: what each option of `gan.pair` should change, through `gan.make` and `wgan.make`."""
 
 import chex
 import jax
@@ -9,8 +9,9 @@ import pytest
 from flax import linen as nn
 
 from gan_jax import train
+from gan_jax.errors import ConfigError
 from gan_jax.game import Net
-from gan_jax.games import gan, two_player
+from gan_jax.games import gan, wgan
 from gan_jax.losses import adversarial, penalties
 from gan_jax.nets import mlp
 from gan_jax.nets.adapt import from_linen
@@ -21,17 +22,12 @@ KEY = jax.random.key(11)
 SGD = optax.sgd(0.1)
 
 
-def ring_nets():
-  nets = toy.ring_game().nets
-  return nets["generator"], nets["discriminator"]
-
-
 def shift_generator(m=(0.5, 0.5)) -> Net:
   """x = m + z."""
   return Net(lambda key: ({"m": jnp.array(m)}, {}), lambda p, s, z, key=None, train=True: (p["m"][None] + z, s))
 
 
-def linear_scorer(w=(3.0, 4.0)) -> Net:
+def linear_critic(w=(3.0, 4.0)) -> Net:
   """w.x, and how often it was applied in training."""
 
   def apply(p, s, x, key=None, train=True):
@@ -41,59 +37,58 @@ def linear_scorer(w=(3.0, 4.0)) -> Net:
 
 
 def plane_game(**settings):
-  defaults = {"generator": shift_generator(), "scorer": linear_scorer(), "loss": adversarial.wasserstein(), "tx": SGD}
-  return two_player.make(**{**defaults, "latent_dim": 2, **settings})
+  defaults = {"generator": shift_generator(), "discriminator": linear_critic(), "loss": adversarial.wasserstein()}
+  return gan.make(**{**defaults, "tx": SGD, "latent_dim": 2, **settings})
 
 
 def r1(weight):
-  return {"penalty": lambda critic, real, fake, key: penalties.r1(critic, real), "penalty_weight": weight}
+  return {"penalty": penalties.r1, "penalty_weight": weight}
+
+
+def w1(metrics):
+  """Minus the critic's loss without penalty."""
+  return metrics["discriminator/real"] - metrics["discriminator/fake"]
 
 
 def normal_batch(key, n=32):
   return {"x": jax.random.normal(key, (n, 2))}
 
 
-@pytest.mark.parametrize(
-  ("steps", "simultaneous", "loss"),
-  [(2, False, adversarial.non_saturating()), (1, True, adversarial.relativistic())],
-)
-def test_without_options_it_is_the_gan_game_bit_for_bit(steps, simultaneous, loss):
-  generator, scorer = ring_nets()
-  shared = {"generator": generator, "loss": loss, "tx": optax.adam(1e-2), "latent_dim": 4, "simultaneous": simultaneous}
-  games = (
-    gan.make(discriminator=scorer, discriminator_steps=steps, **shared),
-    two_player.make(scorer=scorer, scorer_steps=steps, **shared),
+def test_a_pair_is_what_its_losses_say():
+  """Losses of one's own see real and fake scores, and the critic has the name of its net."""
+  nets = {"generator": shift_generator(), "critic": linear_critic()}
+  gap = lambda play: (play.real - play.fake).mean()
+  settings = {"tx": {"critic": SGD, "generator": SGD}, "latent_dim": 2}
+  mine = gan.pair(nets, lambda play: (-gap(play), {"gap": gap(play)}), lambda play: -play.fake.mean(), 2, **settings)
+  theirs = wgan.make(**nets, critic_steps=2, clip=np.inf, **settings)
+  assert set(mine.nets) == set(mine.players) == {"critic", "generator"} and mine.draws == 2
+  (one, metrics), (other, _) = (
+    train.make_scan(game, 3, normal_batch)(train.init(game, KEY)) for game in (mine, theirs)
   )
-  ends = [jax.jit(train.make_scan(game, 5, toy.ring_batch))(train.init(game, KEY)) for game in games]
-  chex.assert_trees_all_equal(*ends)
-  samples = [game.sample(end.params, end.stats, KEY, 3) for game, (end, _) in zip(games, ends, strict=True)]
-  np.testing.assert_array_equal(*samples)
+  chex.assert_trees_all_close(one.params, other.params, rtol=1e-6)
+  assert set(metrics) == {"critic/loss", "critic/real", "critic/fake", "critic/gap", "generator/loss"}
+  np.testing.assert_array_equal(metrics["critic/gap"], -metrics["critic/loss"])
 
 
-def test_the_role_names_net_player_metrics_and_errors():
-  game = plane_game(role="critic", estimate="w1", tx={"critic": SGD, "generator": SGD})
-  assert set(game.nets) == set(game.players) == {"critic", "generator"}
-  _, metrics = train.make_scan(game, 2, normal_batch)(train.init(game, KEY))
-  names = {"critic/loss", "critic/real", "critic/fake", "critic/w1", "generator/loss"}
-  assert set(metrics) == names
-  np.testing.assert_array_equal(metrics["critic/w1"], -metrics["critic/loss"])
-  with pytest.raises(ValueError, match="latent_dim is 2, critic_steps is 0"):
-    plane_game(role="critic", scorer_steps=0)
-  with pytest.raises(ValueError, match="move once: critic_steps is 2"):
-    plane_game(role="critic", scorer_steps=2, simultaneous=True)
+def test_the_critics_name_is_in_the_errors():
+  critic = {"generator": shift_generator(), "critic": linear_critic(), "tx": SGD, "latent_dim": 2}
+  with pytest.raises(ConfigError, match="latent_dim is 2, critic_steps is 0"):
+    wgan.make(**critic, critic_steps=0)
+  with pytest.raises(ConfigError, match="move once: critic_steps is 5"):
+    wgan.make(**critic, simultaneous=True)
   with pytest.raises(ValueError, match="player 'critic' has no optimizer"):
-    plane_game(role="critic", tx={"generator": SGD})
+    wgan.make(**{**critic, "tx": {"generator": SGD}})
 
 
 def test_the_penalty_is_added_with_its_weight_and_logged_without():
   """|w| = 5: (5 - 1)^2 = 16, and its gradient is 2 * 4 w / 5, so that 0.1 * 0.25 of it moves w by -0.04 w."""
-  plain = plane_game(estimate="w1")
-  game = plane_game(penalty=penalties.gradient_penalty, penalty_weight=0.25, estimate="w1")
+  plain = plane_game()
+  game = plane_game(penalty=penalties.gradient_penalty, penalty_weight=0.25)
   state, batch = train.init(game, KEY), normal_batch(KEY)
   (before, without), (after, metrics) = (train.play(g, ("discriminator",), state, batch, KEY) for g in (plain, game))
   np.testing.assert_allclose(metrics["discriminator/penalty"], 16.0, rtol=1e-5)
   np.testing.assert_allclose(metrics["discriminator/loss"], without["discriminator/loss"] + 4.0, rtol=1e-5)
-  np.testing.assert_allclose(metrics["discriminator/w1"], without["discriminator/w1"], rtol=1e-6)
+  np.testing.assert_allclose(w1(metrics), w1(without), rtol=1e-6)
   moved = after.params["discriminator"]["w"] - before.params["discriminator"]["w"]
   np.testing.assert_allclose(moved, -0.04 * np.array([3.0, 4.0]), rtol=1e-4)
   # The generator's loss has no part of it, and what it would do to statistics is forgotten: the move counts as one call.
@@ -102,16 +97,16 @@ def test_the_penalty_is_added_with_its_weight_and_logged_without():
   assert float(after.stats["discriminator"]["calls"]) == 1.0
 
 
-class BatchNormScorer(nn.Module):
+class BatchNormCritic(nn.Module):
   @nn.compact
   def __call__(self, x, train: bool = True):
     return nn.BatchNorm(use_running_average=not train)(x).sum(1)
 
 
-def test_the_penalty_sees_the_scorer_as_in_training():
+def test_the_penalty_sees_the_critic_as_in_training():
   """By a batch's own statistics the scores sum to a constant, so R1 is 0; by running ones, at first 0 and 1, it is 1."""
-  scorer = from_linen(BatchNormScorer(), toy.SPEC((1, 2), jnp.float32))
-  plain, game = (plane_game(scorer=scorer, **options) for options in ({}, r1(1.0)))
+  critic = from_linen(BatchNormCritic(), toy.SPEC((1, 2), jnp.float32))
+  plain, game = (plane_game(discriminator=critic, **options) for options in ({}, r1(1.0)))
   state, batch = train.init(game, KEY), normal_batch(KEY)
   (before, _), (after, metrics) = (train.play(g, ("discriminator",), state, batch, KEY) for g in (plain, game))
   assert float(metrics["discriminator/penalty"]) < 1e-6
@@ -123,9 +118,9 @@ def test_penalty_weights_are_an_axis():
 
   def first_move(weight):
     options = {"penalty": penalties.gradient_penalty, "penalty_weight": weight, "instance_noise": 0.1 * weight}
-    game = plane_game(**options, estimate="w1")
+    game = plane_game(**options)
     metrics = train.play(game, ("discriminator",), train.init(game, KEY), normal_batch(KEY), KEY)[1]
-    return metrics["discriminator/loss"] + metrics["discriminator/w1"]
+    return metrics["discriminator/loss"] + w1(metrics)
 
   np.testing.assert_allclose(jax.jit(jax.vmap(first_move))(jnp.array([0.0, 1.0, 3.0])), [0.0, 16.0, 48.0], rtol=1e-4)
 
@@ -138,25 +133,24 @@ def test_weight_and_noise_follow_a_schedule_of_the_round():
     penalty=penalties.gradient_penalty,
     penalty_weight=weight,
     instance_noise=optax.piecewise_constant_schedule(100.0, {1: 0.0}),
-    estimate="w1",
-    scorer_steps=2,
+    discriminator_steps=2,
   )
   _, metrics = jax.jit(train.make_scan(game, 4, normal_batch))(train.init(game, KEY))
-  np.testing.assert_allclose(metrics["discriminator/loss"] + metrics["discriminator/w1"], [16, 32, 48, 48], rtol=1e-3)
-  spread = np.abs(metrics["discriminator/w1"])
+  np.testing.assert_allclose(metrics["discriminator/loss"] + w1(metrics), [16, 32, 48, 48], rtol=1e-3)
+  spread = np.abs(w1(metrics))
   assert spread[0] > 10.0 and max(spread[1:]) < 6.0
 
 
 def recorded(game, player):
-  """Everything that the scorer is shown in one move, in the order of its calls."""
-  role, seen = next(name for name in game.nets if name != "generator"), []
+  """Everything that the critic is shown in one move, in the order of its calls."""
+  role, seen = "discriminator", []
 
   def apply(params, stats, x, key=None, train=True):
     jax.debug.callback(lambda x: seen.append(np.asarray(x)), x, ordered=True)
     return game.nets[role].apply(params, stats, x, key=key, train=train)
 
   return seen, lambda **settings: train.play(
-    plane_game(scorer=game.nets[role]._replace(apply=apply), **settings),
+    plane_game(discriminator=game.nets[role]._replace(apply=apply), **settings),
     (player,),
     train.init(game, KEY),
     {"x": jnp.zeros((4000, 2))},
@@ -203,7 +197,7 @@ def test_noise_widens_the_scores_and_leaves_a_linear_r1():
 )
 def test_the_dirac_gan_at_its_equilibrium(loss, options, trace, determinant):
   """One point against a linear score: the eigenvalues of both players' flow. Mescheder et al. 2018, section 3 and 4."""
-  nets = {"generator": shift_generator((0.0,)), "scorer": linear_scorer((0.0,))}
+  nets = {"generator": shift_generator((0.0,)), "discriminator": linear_critic((0.0,))}
   game = plane_game(**nets, loss=loss, latent_dim=1, prior=lambda key, shape: jnp.zeros(shape), **options)
   state, batch = train.init(game, KEY), {"x": jnp.zeros((100_000, 1))}
 
@@ -227,7 +221,7 @@ def test_noise_of_zero_changes_nothing():
   chex.assert_trees_all_equal(*ends)
 
 
-def test_projection_reaches_the_scorer_alone():
+def test_projection_reaches_the_critic_alone():
   game = plane_game(project=lambda params: jax.tree.map(jnp.zeros_like, params))
   state, _ = train.make_step(game)(train.init(game, KEY), {"x": normal_batch(KEY)["x"][None]})
   np.testing.assert_array_equal(state.params["discriminator"]["w"], 0.0)
@@ -236,12 +230,12 @@ def test_projection_reaches_the_scorer_alone():
 
 def test_it_learns_with_everything_on():
   """Data N((2, -1), I), generator N(m, I), R1 and annealed noise: m comes to the data's mean for seeds and weights."""
-  scorer = from_linen(mlp.Discriminator(hidden=(16,)), toy.SPEC((1, 2), jnp.float32))
+  critic = from_linen(mlp.Discriminator(hidden=(16,)), toy.SPEC((1, 2), jnp.float32))
   draw = lambda key: {"x": jnp.array([[2.0, -1.0]]) + jax.random.normal(key, (128, 2))}
 
   def mean(key, weight):
     game = plane_game(
-      scorer=scorer,
+      discriminator=critic,
       loss=adversarial.non_saturating(smoothing=0.1),
       tx=optax.adam(optax.linear_schedule(2e-2, 0.0, 600), b1=0.5),
       **r1(weight),
@@ -258,10 +252,10 @@ def bilinear_game(**settings):
   generator = Net(
     lambda key: ({"m": jnp.array([1.0, 0.0])}, {}), lambda p, s, z, key=None, train=True: (p["m"][None] + 0 * z, s)
   )
-  scorer = Net(lambda key: ({"w": jnp.array([0.0, 1.0])}, {}), lambda p, s, x, key=None, train=True: (x @ p["w"], s))
+  critic = Net(lambda key: ({"w": jnp.array([0.0, 1.0])}, {}), lambda p, s, x, key=None, train=True: (x @ p["w"], s))
   tx = optax.sgd(0.1)
-  return two_player.make(
-    generator=generator, scorer=scorer, loss=adversarial.wasserstein(), tx=tx, latent_dim=2, **settings
+  return gan.make(
+    generator=generator, discriminator=critic, loss=adversarial.wasserstein(), tx=tx, latent_dim=2, **settings
   )
 
 
@@ -282,7 +276,7 @@ def test_a_discriminator_move_is_one_power_iteration():
   """Real and generated data are scored with the same sigma, and u moves once: u <- unit(W^T unit(W u))."""
   game = toy.ring_game()
   spec = from_linen(mlp.Discriminator(hidden=(16,), spectral_norm=True), toy.SPEC((1, 2), jnp.float32))
-  game = two_player.make(generator=game.nets["generator"], scorer=spec, loss=adversarial.hinge(), tx=SGD, latent_dim=4)
+  game = gan.make(generator=game.nets["generator"], discriminator=spec, loss=adversarial.hinge(), tx=SGD, latent_dim=4)
   state = train.init(game, KEY)
   after, _ = train.play(game, ("discriminator",), state, normal_batch(KEY), KEY)
   old, new = (jax.tree.leaves(s.stats["discriminator"]["spectral"]) for s in (state, after))
@@ -291,3 +285,36 @@ def test_a_discriminator_move_is_one_power_iteration():
     w = next(np.asarray(w) for w in kernels if w.shape[1] == len(u))
     expected = w.T @ (w @ u)
     np.testing.assert_allclose(moved, expected / np.linalg.norm(expected), rtol=1e-4, atol=1e-6)
+
+
+def test_a_noise_conditional_critic_sees_the_level_in_both_moves_and_none_in_evaluation():
+  levels = []
+
+  def apply(p, s, x, level, key=None, train=True):
+    jax.debug.callback(lambda level: levels.append(np.asarray(level)), level, ordered=True)
+    return x @ p["w"], s
+
+  critic = linear_critic()._replace(init=lambda key: ({"w": jnp.array([3.0, 4.0])}, {}), apply=apply)
+  noise = optax.linear_schedule(0.5, 0.0, 2)
+  game = plane_game(discriminator=critic, instance_noise=noise, noise_conditional=True, **r1(1.0))
+  state = train.init(game, KEY).replace(step=jnp.array(1, jnp.int32))
+  for player in ("discriminator", "generator"):
+    train.play(game, (player,), state, normal_batch(KEY, 4), KEY)
+  jax.effects_barrier()
+  assert len(levels) >= 5
+  for level in levels:
+    np.testing.assert_allclose(level, np.full(4, 0.25))
+  levels.clear()
+  game.score(state.params, state.stats, jnp.zeros((3, 2)))
+  jax.effects_barrier()
+  np.testing.assert_array_equal(levels, np.zeros((1, 3)))
+  with pytest.raises(ConfigError, match="the level of an instance_noise that is not there"):
+    plane_game(noise_conditional=True)
+
+
+def test_samples_decode_latents_that_are_given_and_scores_are_the_critics():
+  game = plane_game()
+  state = train.init(game, KEY)
+  z = jnp.array([[1.0, 2.0], [-3.0, 0.5]])
+  np.testing.assert_allclose(game.sample(state.params, state.stats, KEY, 2, latents=z), z + 0.5)
+  np.testing.assert_allclose(game.score(state.params, state.stats, z), z @ jnp.array([3.0, 4.0]))
