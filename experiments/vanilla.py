@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 
 from experiments import base
 
-
 VARIANTS = {"minimax": "adversarial.minimax", "nonsaturating": "adversarial.non_saturating"}
 
 

@@ -25,11 +25,12 @@ SMALL = {
     "--config=cyclegan",
     "--config.data.resolution=8",
     "--config.game.pool_size=10",
-    "--config.eval.evaluators=samples",
+    "--config.eval.translation.judge=False",
     *(f"--config.nets.{net}.width=4" for net in ("x_to_y", "y_to_x", "discriminator_x", "discriminator_y")),
     *(f"--config.nets.{net}.blocks=1" for net in ("x_to_y", "y_to_x")),
     *(f"--config.nets.discriminator_{domain}.layers=1" for domain in "xy"),
     *(f"--config.optimizer.{player}.learning_rate=0.0001" for player in ("generators", "discriminators")),
+    *(f"--config.optimizer.{player}.schedule.rounds=2500" for player in ("generators", "discriminators")),
   ],
 }
 EVERY = ["--config.train.chunk=10", "--config.log.every=5", "--config.eval.every=20", "--config.checkpoint.every=10"]

@@ -8,7 +8,7 @@ losses. What runs on a GPU has not been tried on one.
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -19,10 +19,11 @@ from ml_collections import ConfigDict
 from torch import nn
 from torch.nn.functional import cross_entropy, l1_loss, one_hot, softplus
 
-from experiments import torch_nets
-from experiments.build import PRIORS, Experiment, Surroundings, surroundings
+from experiments.lab import names
+from experiments.lab.build import Experiment
+from experiments.pytorch import nets as torch_nets
 from gan_jax import train
-from gan_jax.game import TrainState
+from gan_jax.game import DataSpec, NetSpec, TrainState
 
 Nets = dict[str, nn.Module]
 Inputs = dict[str, Any]  # of one move: its batch, "x" and perhaps "y", and what it draws
@@ -30,11 +31,11 @@ Losses = dict[str, Callable[[Nets, Inputs], torch.Tensor]]
 
 
 class Noise(NamedTuple):
-  """Something that a move draws: a kind out of `DRAWS`, its shape, and how many values an integer has."""
+  """Something that a move draws: a kind out of `DRAWS`, its shape, and the values of an integer or a uniform number."""
 
   kind: str
   shape: tuple[int, ...]
-  values: int = 2
+  values: Any = 2
 
 
 class Side:
@@ -53,15 +54,20 @@ class Side:
     self.config, self.game = config, experiment.game
     self.device = torch.device("cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu")
     self.layout = torch.channels_last if channels_last else torch.contiguous_format
-    around = surroundings(config, experiment.dataset.shape)
-    nets = torch_nets.networks(config, around)
+    _, module = names.find(names.GAME, config.game.name, "game.name")
+    data = experiment.dataset
+    settings = names.resolve_settings({k: v for k, v in config.game.items() if k != "name"}, "game")
+    specs = module.specs(DataSpec(data.shape, data.classes, data.domains), **settings)
+    nets = torch_nets.networks(config, _resolved(specs, experiment))
     self.nets = {role: net.to(self.device, memory_format=self.layout) for role, net in nets.items()}
-    self.noise = {player: _noise(player, config, around) for player in self.game.players}
+    self.noise = {player: _noise(player, config, data.shape) for player in self.game.players}
     self.sources = {
       domain: {k: self.tensor(v) for k, v in arrays.items()} for domain, arrays in _arrays(experiment).items()
     }
     self.optimizers = {player: self._adam(player) for player in self.game.players}
-    self.losses = {name: self._seen_by(name, loss) for name, loss in LOSSES[config.game.name](config.game).items()}
+    self.losses = {
+      name: self._seen_by(name, loss) for name, loss in globals()[f"_{config.game.name}"](config.game).items()
+    }
     if compiled:
       torch.compiler.reset()
       self.losses = {name: torch.compile(loss, mode=compiled) for name, loss in self.losses.items()}
@@ -197,7 +203,7 @@ def check(experiment: Experiment, config: ConfigDict, state: TrainState, kinks: 
 
   def draw(noise, name, player, position, number):
     key = jax.random.fold_in(jax.random.fold_in(jax.random.fold_in(round_key, position), number), 0)  # as gan_jax.train
-    return side.tensor(OUR_DRAWS[noise.kind](KEYS[config.game.name](player, key)[name], noise))
+    return side.tensor(OUR_DRAWS[noise.kind](globals()[f"_{config.game.name}_keys"](player, key)[name], noise))
 
   losses = side.play(side.turns(lambda i: {domain: side.tensor(batches[domain][i]) for domain in side.sources}, draw))
   with jax.default_matmul_precision("highest"):
@@ -291,27 +297,52 @@ def _cyclegan(settings: ConfigDict) -> Losses:
   return {"translations": translations, "discriminators": discriminators, "generators": generators}
 
 
-def _noise(player: str, config: ConfigDict, around: Surroundings) -> dict[str, Noise]:
-  """What a move of a player draws beside its batch."""
-  n, noise = config.data.batch_size, {}
-  if around.latent_dim:
-    codes = around.codes.size if around.codes else 0
-    noise["z"] = Noise(config.game.get("prior", "normal"), (n, around.latent_dim - codes))
-  if around.codes:
-    (classes,), continuous = config.game.categorical, config.game.continuous
-    noise |= {"category": Noise("integer", (n,), classes), "continuous": Noise("uniform", (n, continuous))}
+def _resolved(specs: Mapping[str, NetSpec], experiment: Experiment) -> dict[str, NetSpec]:
+  """Specs whose inputs are shapes, from what our nets give."""
+  outputs: dict[str, tuple[int, ...]] = {}
+
+  def shape(given):
+    if isinstance(given, str) and given not in outputs:
+      spec, net = specs[given], experiment.game.nets[given]
+      inputs = [jax.ShapeDtypeStruct((1, *shape(each)), jnp.float32) for each in spec.inputs]
+      output, _ = jax.eval_shape(lambda key, *x: net.apply(*net.init(key), *x), jax.random.key(0), *inputs)
+      outputs[given] = output.shape[1:]
+    return outputs[given] if isinstance(given, str) else given
+
+  return {role: spec._replace(inputs=tuple(map(shape, spec.inputs))) for role, spec in specs.items()}
+
+
+def _noise(player: str, config: ConfigDict, shape: tuple[int, ...]) -> dict[str, Noise]:
+  """What a move of a player draws beside its batch, of examples of a shape."""
+  game, n, noise = config.game, config.data.batch_size, {}
+  codes = sum(game.get("categorical", ())) + game.get("continuous", 0)
+  if "latent_dim" in game:
+    prior = game.prior
+    ends = (prior.low, prior.high) if prior.name == "priors.uniform" else ()
+    noise["z"] = Noise(prior.name.removeprefix("priors."), (n, game.latent_dim - codes), ends)
+  if codes:
+    (classes,) = game.categorical
+    noise |= {"category": Noise("integer", (n,), classes)}
+    noise |= {"continuous": Noise("uniform", (n, game.continuous), (-1.0, 1.0))}
   if player == "critic":
-    noise["alpha"] = Noise("unit", (n, *[1] * len(around.shape)))
+    noise["alpha"] = Noise("uniform", (n, *[1] * len(shape)), (0.0, 1.0))
   if player == "discriminators":
     noise |= {f"swap_{domain}": Noise("coin", (n,)) for domain in "xy"}
-    noise |= {f"place_{domain}": Noise("place", (n,), config.game.pool_size) for domain in "xy"}
+    noise |= {f"place_{domain}": Noise("place", (n,), game.pool_size) for domain in "xy"}
   return noise
 
 
-def _two_player_keys(player: str, key: jax.Array) -> dict[str, jax.Array]:
-  """As games/two_player.py."""
-  generate_key, *_, penalty_key = jax.random.split(key, 4 if player == "generator" else 6)
+def _between(low: float, high: float, unit: torch.Tensor) -> torch.Tensor:
+  return low + (high - low) * unit
+
+
+def _gan_keys(player: str, key: jax.Array) -> dict[str, jax.Array]:
+  """As games/gan.py."""
+  generate_key, *_, penalty_key = jax.random.split(key, 6)
   return {"z": jax.random.split(generate_key)[0], "alpha": penalty_key}
+
+
+_wgan_gp_keys = _gan_keys
 
 
 def _infogan_keys(player: str, key: jax.Array) -> dict[str, jax.Array]:
@@ -328,10 +359,11 @@ def _cyclegan_keys(player: str, key: jax.Array) -> dict[str, jax.Array]:
 
 
 def _arrays(experiment: Experiment) -> dict[str, dict[str, jax.Array]]:
-  """What the examples of each domain are drawn from."""
-  first, *second = experiment.dataset.draw.args
-  arrays = {"x": first.args[0], "y": second[0].args[0]} if second else {"x": first}
-  return {domain: {k: v for k, v in of.items() if not k.startswith("label")} for domain, of in arrays.items()}
+  """What the examples of each domain are drawn from: its images, or the parameters of a mixture."""
+  data = experiment.dataset
+  if "means" in data.arrays:
+    return {"x": dict(data.arrays)}
+  return {domain: {domain: data.arrays[domain]} for domain in data.domains}
 
 
 def _with_full_pools(state: TrainState) -> TrainState:
@@ -355,18 +387,16 @@ def _within(what: str, value: float, tolerance: float) -> None:
     raise ValueError(f"the PyTorch side is not the same game: {what} {value:.2g}, above {tolerance:.2g}")
 
 
-LOSSES = {"gan": _gan, "wgan_gp": _wgan_gp, "infogan": _infogan, "cyclegan": _cyclegan}
-# (player, the key of its move) -> the key of each thing it draws
-KEYS = {"gan": _two_player_keys, "wgan_gp": _two_player_keys, "infogan": _infogan_keys, "cyclegan": _cyclegan_keys}
 DRAWS = {  # (noise, device); the host decides about pools, so that it need not wait for the device
   "normal": lambda noise, device: torch.randn(noise.shape, device=device),
-  "uniform": lambda noise, device: 2.0 * torch.rand(noise.shape, device=device) - 1.0,
-  "unit": lambda noise, device: torch.rand(noise.shape, device=device),
+  "uniform": lambda noise, device: _between(*noise.values, torch.rand(noise.shape, device=device)),
   "integer": lambda noise, device: torch.randint(noise.values, noise.shape, device=device),
   "coin": lambda noise, device: torch.rand(noise.shape) < 0.5,
   "place": lambda noise, device: torch.randint(noise.values, noise.shape),
 }
-OUR_DRAWS = {kind: lambda key, noise: PRIORS[noise.kind](key, noise.shape) for kind in PRIORS} | {
+OUR_DRAWS = {
+  "normal": lambda key, noise: jax.random.normal(key, noise.shape),
+  "uniform": lambda key, noise: jax.random.uniform(key, noise.shape, minval=noise.values[0], maxval=noise.values[1]),
   "integer": lambda key, noise: np.int64(jax.random.randint(key, noise.shape, 0, noise.values)),
   "coin": lambda key, noise: jax.random.bernoulli(key, 0.5, noise.shape),
   "place": lambda key, noise: jax.random.randint(key, noise.shape, 0, noise.values),

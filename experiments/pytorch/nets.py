@@ -1,8 +1,9 @@
 """Our networks in PyTorch, as the bench needs them: made from a config's settings, with our parameters taken over."""
 
 import copy
+import inspect
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -11,7 +12,8 @@ import torch
 from ml_collections import ConfigDict
 from torch import nn
 
-from experiments.build import Surroundings
+from experiments.lab import names
+from gan_jax.game import NetSpec
 
 
 class ToImages(nn.Linear):
@@ -35,14 +37,28 @@ class Residual(nn.Sequential):
     return x + super().forward(x)
 
 
-def networks(config: ConfigDict, around: Surroundings) -> dict[str, nn.Module]:
-  """The nets of a config that gives all their settings, by role. Images are [B, C, H, W]."""
+def networks(config: ConfigDict, specs: Mapping[str, NetSpec]) -> dict[str, nn.Module]:
+  """The nets of a config, by name, each by the function here that is called like its builder. Images are [B, C, H, W].
+
+  Args:
+    config: the experiment's.
+    specs: what the nets map; inputs are shapes, as our nets have them.
+
+  Raises:
+    ValueError: if a setting that PyTorch's side does not know is not at its default.
+  """
   nets = {}
-  for role, described in config.nets.items():
-    settings = {k: v for k, v in described.items() if k != "name"}
-    head = "trunk" in config.nets and role in ("discriminator", "recognition")
-    fit = around._replace(shape=(config.nets.trunk.features,)) if head else around
-    nets[role] = NETS[described.name](fit, **settings)
+  for role, section in config.nets.items():
+    builder = globals()[section.name.replace(".", "_")]
+    known = inspect.signature(builder).parameters
+    settings = {k: v for k, v in section.items() if k in known}
+    _, ours = names.find(names.NET, section.name, f"nets.{role}")
+    default = ConfigDict({"name": section.name})
+    names.fill(default, names.settings_of(ours), f"nets.{role}")
+    for setting, value in section.items():
+      if setting not in (*known, "name") and value != default[setting]:
+        raise ValueError(f"PyTorch's {section.name} has no {setting}, which is {value} in nets.{role}")
+    nets[role] = builder(specs[role], **settings)
   return nets
 
 
@@ -60,28 +76,28 @@ def frozen(net: nn.Module) -> nn.Module:
   return seen
 
 
-def mlp_generator(around, hidden) -> nn.Module:
-  (dimension,) = around.shape
-  return nn.Sequential(*_dense([around.latent_dim, *hidden, dimension], nn.ReLU))
+def mlp_generator(spec, hidden) -> nn.Module:
+  (latent,), (dimension,) = spec.inputs[0], spec.output
+  return nn.Sequential(*_dense([latent, *hidden, dimension], nn.ReLU))
 
 
-def mlp_discriminator(around, hidden) -> nn.Module:
-  (dimension,) = around.shape
+def mlp_discriminator(spec, hidden) -> nn.Module:
+  (dimension,) = spec.inputs[0]
   return nn.Sequential(*_dense([dimension, *hidden, 1], nn.LeakyReLU, 0.2), nn.Flatten(0))
 
 
-def mlp_recognition(around, hidden) -> nn.Module:
-  (features,) = around.shape
+def mlp_head(spec, hidden) -> nn.Module:
+  (features,), (outputs,) = spec.inputs[0], spec.output
   layers = []
   for before, after in zip([features, *hidden], hidden):
     layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), nn.LeakyReLU(0.2, inplace=True)]
-  return nn.Sequential(*layers, nn.Linear([features, *hidden][-1], around.codes.outputs))
+  return nn.Sequential(*layers, nn.Linear([features, *hidden][-1], outputs))
 
 
-def dcgan_generator(around, width) -> nn.Module:
-  resolution, _, channels = around.shape
+def dcgan_generator(spec, width) -> nn.Module:
+  (latent,), (resolution, _, channels) = spec.inputs[0], spec.output
   features = width * resolution // 8
-  layers = [ToImages(around.latent_dim, 16 * features, bias=False), nn.BatchNorm2d(features), nn.ReLU(inplace=True)]
+  layers = [ToImages(latent, 16 * features, bias=False), nn.BatchNorm2d(features), nn.ReLU(inplace=True)]
   while features > width:
     layers += [nn.ConvTranspose2d(features, features // 2, 4, stride=2, padding=1, bias=False)]
     features //= 2
@@ -89,19 +105,19 @@ def dcgan_generator(around, width) -> nn.Module:
   return nn.Sequential(*layers, nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1), nn.Tanh())
 
 
-def dcgan_discriminator(around, width, batch_norm=True) -> nn.Module:
-  layers, features = _halvings(around.shape, width, batch_norm)
+def dcgan_discriminator(spec, width, batch_norm=True) -> nn.Module:
+  layers, features = _halvings(spec.inputs[0], width, batch_norm)
   return nn.Sequential(*layers, FromImages(16 * features, 1), nn.Flatten(0))
 
 
-def dcgan_trunk(around, width, features) -> nn.Module:
-  layers, channels = _halvings(around.shape, width, batch_norm=True)
+def dcgan_trunk(spec, width, features) -> nn.Module:
+  layers, channels = _halvings(spec.inputs[0], width, batch_norm=True)
   last = [FromImages(16 * channels, features, bias=False), nn.BatchNorm1d(features), nn.LeakyReLU(0.2, inplace=True)]
   return nn.Sequential(*layers, *last)
 
 
-def resnet_translator(around, width, blocks) -> nn.Module:
-  channels, inner = around.shape[2], 4 * width
+def translation_resnet(spec, width, blocks) -> nn.Module:
+  channels, inner = spec.output[2], 4 * width
   norm = lambda features: [nn.InstanceNorm2d(features), nn.ReLU(inplace=True)]
   same = lambda: nn.Conv2d(inner, inner, 3, padding=1, padding_mode="reflect", bias=False)
   layers = [nn.Conv2d(channels, width, 7, padding=3, padding_mode="reflect", bias=False), *norm(width)]
@@ -114,8 +130,8 @@ def resnet_translator(around, width, blocks) -> nn.Module:
   return nn.Sequential(*layers, nn.Conv2d(width, channels, 7, padding=3, padding_mode="reflect"), nn.Tanh())
 
 
-def patch_discriminator(around, width, layers) -> nn.Module:
-  widths = [around.shape[2], *(width * min(2**i, 8) for i in range(layers + 1))]
+def translation_patches(spec, width, layers) -> nn.Module:
+  widths = [spec.inputs[0][2], *(width * min(2**i, 8) for i in range(layers + 1))]
   stack = []
   for i, (before, after) in enumerate(zip(widths, widths[1:])):
     stack += [nn.Conv2d(before, after, 4, stride=2 if i < layers else 1, padding=1, bias=i == 0)]
@@ -183,8 +199,3 @@ def _halvings(shape, width, batch_norm):
     layers += [nn.BatchNorm2d(features)] if normed else []
     layers += [nn.LeakyReLU(0.2, inplace=True)]
   return layers, features
-
-
-_PLAIN = (mlp_generator, mlp_discriminator, mlp_recognition)
-_CONVOLUTIONAL = (dcgan_generator, dcgan_discriminator, dcgan_trunk, resnet_translator, patch_discriminator)
-NETS = {net.__name__: net for net in (*_PLAIN, *_CONVOLUTIONAL)}  # as experiments/build.py has them

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 
 _RADIUS = 5  # of the window, in pixels: 11x11 as in the paper
+WINDOW = 2 * _RADIUS + 1
 _SIGMA = 1.5
 _RANGE = 2.0  # of values in [-1, 1]
 
@@ -42,8 +43,8 @@ def ssim(x: jax.Array, y: jax.Array) -> jax.Array:
   """
   chex.assert_rank([x, y], 4)
   chex.assert_equal_shape([x, y])
-  if min(x.shape[1:3]) <= 2 * _RADIUS:
-    raise ValueError(f"images are {x.shape[1]}x{x.shape[2]}; ssim's window needs {2 * _RADIUS + 1} pixels each way")
+  if min(x.shape[1:3]) < WINDOW:
+    raise ValueError(f"images are {x.shape[1]}x{x.shape[2]}; ssim's window needs {WINDOW} pixels each way")
   mu_x, mu_y = _windowed(x), _windowed(y)
   var_x, var_y = _windowed(jnp.square(x)) - jnp.square(mu_x), _windowed(jnp.square(y)) - jnp.square(mu_y)
   covariance = _windowed(x * y) - mu_x * mu_y

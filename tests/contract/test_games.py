@@ -115,16 +115,17 @@ def test_bfloat16_computes_and_keeps_float32(name):
 
 @each_experiment
 @pytest.mark.skipif(len(jax.devices()) < 4, reason="needs four devices")
-def test_four_devices_play_as_one(name):
-  """One round, whose gradients are compared; pools fill, batch statistics are global."""
+def test_four_devices_play_as_one(name, monkeypatch):
+  """Every second game with its state split too, down to arrays of 16 numbers. One round, whose gradients are compared; pools fill, batch statistics are global."""
   single, config = tiny.experiment_of(name)
-  dataset = single.dataset
+  dataset, fsdp = single.dataset, tiny.EACH.index(name) % 2 == 0
+  monkeypatch.setattr(shard, "_SMALL", 16)
   ends, texts = [], []
   with jax.default_matmul_precision("highest"):
     for mesh in (shard.mesh(1), shard.mesh(4)):
       experiment = build(config, dataset, functools.partial(shard.split_batches, mesh))
       fresh = jax.eval_shape(functools.partial(train.init, experiment.game), KEY)
-      shardings = shard.state_shardings(mesh, fresh)
+      shardings = shard.state_shardings(mesh, fresh, fsdp and mesh.size > 1)
       state = jax.jit(functools.partial(train.init, experiment.game), out_shardings=shardings)(KEY)
       draw = shard.replicate(mesh, experiment.draw)
       run = jax.jit(lambda s, d, game=experiment.game: train.make_scan(game, 1, d)(s), out_shardings=(shardings, None))
@@ -132,6 +133,8 @@ def test_four_devices_play_as_one(name):
       ends.append(compiled(state, draw))
       texts.append(compiled.as_text())
   assert "all-reduce" in texts[1] and "all-reduce" not in texts[0]
+  split = [leaf for leaf in jax.tree.leaves(ends[1][0].params) if not leaf.is_fully_replicated]
+  assert bool(split) == (fsdp and any(leaf.size >= 16 for leaf in jax.tree.leaves(ends[0][0].params)))
   compare(*ends, 2e-5)
 
 

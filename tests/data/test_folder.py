@@ -37,7 +37,7 @@ def values(images):
 
 
 def trained(dataset):
-  return {k: np.asarray(v) for k, v in dataset.draw.args[0].items()}
+  return {k: np.asarray(v) for k, v in dataset.arrays.items()}
 
 
 def read_one(path, others=()):

@@ -30,7 +30,7 @@ def write(folder, dash="-", gz=False):
 @pytest.mark.parametrize("gz", [False, True])
 def test_round_trip(tmp_path, dash, gz):
   dataset = idx.load(str(write(tmp_path, dash, gz)))
-  train = dataset.draw.args[0]
+  train = dataset.arrays
   for split, (images, labels) in zip((train, dataset.test), SPLITS.values()):
     np.testing.assert_array_equal(split["x"], images[..., None])
     np.testing.assert_array_equal(split["label"], labels)

@@ -25,7 +25,7 @@ def cache(tmp_path, monkeypatch, parsed):
 
 
 def train_split(dataset):
-  return {k: np.asarray(v) for k, v in dataset.draw.args[0].items()}
+  return {k: np.asarray(v) for k, v in dataset.arrays.items()}
 
 
 def rows(images):

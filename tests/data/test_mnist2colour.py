@@ -15,7 +15,7 @@ def dataset():
 
 
 def train_split(dataset):
-  return {k: np.asarray(v) for domain in dataset.draw.args for k, v in domain.args[0].items()}
+  return {k: np.asarray(v) for k, v in dataset.arrays.items()}
 
 
 def rows(images):
@@ -72,7 +72,7 @@ def test_shapes_and_ranges(dataset):
 def test_domains_have_different_digits_with_their_labels(dataset):
   """x is the first half of every class and y the second, in training and held out; no digit is in two places."""
   source, train = mnist5k(32), train_split(dataset)
-  arrays = {k: np.asarray(v) for k, v in source.draw.args[0].items()}
+  arrays = {k: np.asarray(v) for k, v in source.arrays.items()}
   for split, domains in ((arrays, train), (source.test, dataset.test)):
     expected, labels = digits(split, 0)
     np.testing.assert_array_equal(domains["x"], expected)
@@ -89,7 +89,7 @@ def test_domains_have_different_digits_with_their_labels(dataset):
 def test_every_blend_is_a_digit_and_a_patch_of_its_own_region(dataset):
   """Each is found in a photograph: training left of three quarters, held out right of it; five for each digit."""
   photographs, train = _photographs(), train_split(dataset)
-  digits_y, _ = digits({k: np.asarray(v) for k, v in mnist5k(32).draw.args[0].items()}, 1)
+  digits_y, _ = digits({k: np.asarray(v) for k, v in mnist5k(32).arrays.items()}, 1)
   sides = {"train": [], "test": []}
   for i in range(0, 10_000, 499):
     sides["train"].append(origin(train["y"][i], digits_y[i // 5].astype(int), photographs))

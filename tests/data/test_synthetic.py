@@ -44,7 +44,7 @@ def test_modes_of_the_grid():
 def test_parameters_are_exposed(case):
   dataset, means, scales, weights = case
   for name, value in {"means": means, "scales": scales, "weights": weights}.items():
-    np.testing.assert_allclose(dataset.draw.args[0][name], value, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(dataset.arrays[name], value, rtol=1e-6, atol=1e-6)
 
 
 def test_components_have_their_weight_mean_and_spread(case):
@@ -145,7 +145,7 @@ def test_swiss_roll_has_its_noise(noise):
   across = ((x - curve) * normal).sum(1)
   assert np.nanstd(across) == pytest.approx(noise, rel=0.02)
   assert np.abs(np.nanmean(across)) < 0.02 * noise
-  assert synthetic.swiss_roll(noise).draw.args[0]["noise"] == np.float32(noise)
+  assert synthetic.swiss_roll(noise).arrays["noise"] == np.float32(noise)
 
 
 def test_parallel_lines():

@@ -91,7 +91,7 @@ def contents(split):
 def test_pixels_labels_and_splits():
   dataset = source.load("toy_digits")
   assert (dataset.name, dataset.shape, dataset.classes, dataset.size) == ("tfds:toy_digits", (6, 6, 1), 3, 20)
-  assert contents(dataset.draw.args[0]) == [(10 * i, i % 3) for i in range(20)]
+  assert contents(dataset.arrays) == [(10 * i, i % 3) for i in range(20)]
   assert contents(dataset.test) == [(10 * i, i % 3) for i in range(20, 25)]
   assert dataset.test["x"].dtype == np.uint8 and dataset.test["label"].dtype == np.int32
 
@@ -104,7 +104,7 @@ def test_draws():
 
 def test_without_a_test_split_the_last_tenth_of_train_is_held_out():
   dataset = source.load("toy_one_split")
-  train, test = contents(dataset.draw.args[0]), contents(dataset.test)
+  train, test = contents(dataset.arrays), contents(dataset.test)
   assert len(test) == 2 and sorted(train + test) == [(10 * i, i % 3) for i in range(20)]
   stored = [example["image"].mean() for example in tfds.builder("toy_one_split").as_data_source("train")]
   assert dataset.test["x"].mean((1, 2, 3)).tolist() == stored[-2:]
@@ -154,7 +154,7 @@ def test_domains_are_unpaired():
 def test_a_domain_without_a_test_split_has_its_last_tenth_held_out():
   dataset = source.load("toy_domains_untested")
   assert tens(dataset.test["x"]) == [20, 21, 22] and len(dataset.test["y"]) == 1
-  x, y = (draw.args[0] for draw in dataset.draw.args)
+  x = y = dataset.arrays
   assert tens(x["x"]) == list(range(10))
   assert sorted(tens(y["y"]) + tens(dataset.test["y"])) == list(range(10, 20))
 
@@ -178,11 +178,11 @@ def take(dataset, count, n=4):
 def test_more_than_memory_is_streamed(name):
   """Just below it and at it: the images of one epoch are those that are held otherwise, and so are the tests'."""
   held = source.load(name, resolution=6)
-  arrays = held.draw.args[0]
+  arrays = held.arrays
   gib = arrays["x"].nbytes / 2**30
   assert source.load(name, resolution=6, memory=gib).draw is not None
   streamed = source.load(name, resolution=6, memory=0.99 * gib)
-  assert streamed._replace(draw=held.draw, test={}, stream=None) == held._replace(test={})
+  assert streamed._replace(draw=held.draw, test={}, stream=None, arrays=held.arrays) == held._replace(test={})
   for entry, array in held.test.items():
     np.testing.assert_array_equal(streamed.test[entry], array)
   (batch,) = take(streamed, 1, held.size)

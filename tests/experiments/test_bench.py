@@ -10,7 +10,8 @@ from absl import flags
 from absl.testing import flagsaver
 
 from experiments import bench
-from experiments.build import build
+from experiments.lab import timing
+from experiments.lab.build import build
 from gan_jax.data import dataset
 
 # The other cases are these at other sizes.
@@ -19,16 +20,16 @@ SMALL = {"width": 4, "features": 8, "blocks": 1, "layers": 1}
 
 
 def images(like, resolution):
-  noise = bench.noise(resolution, 3)
-  if like == "noise":
+  noise = timing.noise(resolution, 3)
+  if like.endswith(":noise"):
     return noise
-  arrays = {"x": np.asarray(noise.draw.args[0].args[0]["x"][..., :1])}
+  arrays = {"x": np.asarray(noise.arrays["x"][..., :1])}
   return dataset.from_arrays("noise", arrays, arrays)
 
 
 def small(name):
   """A case with small networks, batches and images: the experiment and its config."""
-  config = bench.unwatched(bench.CASES[name].config())
+  config = timing.without_evaluation(bench.CASES[name].config())
   config.data.batch_size = 4
   for net in config.nets.values():
     net.update({field: value for field, value in SMALL.items() if field in net})
@@ -41,15 +42,15 @@ def small(name):
 
 def full(name):
   """A case as it is, but for what its images show."""
-  config = bench.unwatched(bench.CASES[name].config())
+  config = timing.without_evaluation(bench.CASES[name].config())
   return build(config, None if config.data.name == "ring8" else images(config.data.name, config.data.resolution))
 
 
 def check(experiment, config, seed=1):
   pytest.importorskip("torch", reason="the PyTorch side of the bench needs PyTorch")
-  from experiments import torch_games
+  from experiments.pytorch import games as torch_games
 
-  torch_games.check(experiment, config, bench.start(experiment, jax.random.key(seed)))
+  torch_games.check(experiment, config, timing.start(experiment, jax.random.key(seed)))
 
 
 @pytest.mark.parametrize("name", GAMES)
@@ -64,10 +65,10 @@ def test_torch_plays_the_same_round(name):
 
 
 def test_torch_draws_from_the_same_distributions():
-  torch_games = pytest.importorskip("experiments.torch_games", reason="needs PyTorch")
+  torch_games = pytest.importorskip("experiments.pytorch.games", reason="needs PyTorch")
   assert torch_games.DRAWS.keys() == torch_games.OUR_DRAWS.keys()
   for kind in torch_games.DRAWS:
-    noise = torch_games.Noise(kind, (40_000,), values=7)
+    noise = torch_games.Noise(kind, (40_000,), values=(-1.0, 2.0) if kind == "uniform" else 7)
     ours = np.asarray(torch_games.OUR_DRAWS[kind](jax.random.key(0), noise), np.float32)
     theirs = torch_games.DRAWS[kind](noise, "cpu").float().numpy()
     deciles = np.linspace(0.05, 0.95, 10)
@@ -75,7 +76,7 @@ def test_torch_draws_from_the_same_distributions():
 
 
 def test_torch_plays_on():
-  torch_games = pytest.importorskip("experiments.torch_games", reason="needs PyTorch")
+  torch_games = pytest.importorskip("experiments.pytorch.games", reason="needs PyTorch")
   experiment, config = small("cyclegan64_4")
   config.game.pool_size = 3  # which the first batch fills
   side = torch_games.Side(experiment, config, channels_last=True)
@@ -103,7 +104,7 @@ def test_another_setting_is_told(field, value, told):
 
 
 def test_another_weight_is_told(monkeypatch):
-  torch_nets = pytest.importorskip("experiments.torch_nets", reason="needs PyTorch")
+  torch_nets = pytest.importorskip("experiments.pytorch.nets", reason="needs PyTorch")
   take_over = torch_nets.take_over
 
   def nearly(net, params):
@@ -116,7 +117,7 @@ def test_another_weight_is_told(monkeypatch):
 
 
 def test_pools_that_do_not_exchange_are_told(monkeypatch):
-  torch_games = pytest.importorskip("experiments.torch_games", reason="needs PyTorch")
+  torch_games = pytest.importorskip("experiments.pytorch.games", reason="needs PyTorch")
   monkeypatch.setattr(torch_games.Side, "_exchange", lambda side, domain, images, inputs: images)
   with pytest.raises(ValueError, match="not the same game: discriminators/loss"):
     check(*small("cyclegan64_4"))
@@ -156,26 +157,26 @@ DIGITS = (
 )
 def test_operations_against_a_count_by_hand(name, layers, moves, penalties):
   expected = by_hand(*layers, moves, penalties)  # products alone: activations, norms and Adam come on top
-  assert expected < bench.flops(full(name)) < 1.05 * expected
+  assert expected < timing.flops(full(name)) < 1.05 * expected
 
 
 def test_contenders_take_turns():
   played = []
-  fake = lambda name, step: bench.Contender(lambda rounds: played.append((name, rounds)), step)
-  speeds = bench.alternate({"a": fake("a", 1), "b": fake("b", 20)}, windows=3, seconds=1e-9)
+  fake = lambda name, step: timing.Contender(lambda rounds: played.append((name, rounds)), step)
+  speeds = timing.alternate({"a": fake("a", 1), "b": fake("b", 20)}, windows=3, seconds=1e-9)
   assert [name for name, _ in played[-6:]] == ["a", "b"] * 3
   assert all(rounds % 20 == 0 for name, rounds in played if name == "b")
   assert {name: len(windows) for name, windows in speeds.items()} == {"a": 3, "b": 3}
 
 
 def test_figures_and_table(monkeypatch):
-  monkeypatch.setattr(bench, "SIDES", (32, 64))
-  case = bench.Case(lambda: small("sweep_ring8")[1], chunk=3, members=2)
-  result = json.loads(json.dumps(bench.measure(case, windows=3, seconds=0.01)))
+  monkeypatch.setattr(timing, "SIDES", (32, 64))
+  case = timing.Case(lambda: small("sweep_ring8")[1], chunk=3, members=2)
+  result = json.loads(json.dumps(timing.measure(case, windows=3, seconds=0.01)))
   assert list(result["contenders"]) == ["scan", "one call a round", "sweep of 2, all"]
   assert result["images_per_round"] == 4 and result["compile_seconds"] > 0 and result["notes"] == []
   experiment, _ = small("sweep_ring8")
-  assert result["flops_per_round"] == bench.flops(experiment)
+  assert result["flops_per_round"] == timing.flops(experiment)
   scan = result["contenders"]["scan"]
   for figures in result["contenders"].values():
     assert len(figures["windows"]) == 3 and figures["rounds_per_second"] == np.median(figures["windows"])
@@ -183,20 +184,20 @@ def test_figures_and_table(monkeypatch):
     np.testing.assert_allclose(figures["scan_is_faster_by"], np.median(ratios))
     np.testing.assert_allclose(figures["rate"], figures["rounds_per_second"] * result["flops_per_round"])
     np.testing.assert_allclose(figures["share_of_matrix_product"], figures["rate"] / result["matrix_product_rate"])
-  lines = bench.table("sweep_ring8", result).splitlines()
+  lines = timing.table("sweep_ring8", result).splitlines()
   assert len(lines) == 2 + 3 and len({len(line) for line in lines[1:]}) == 1  # aligned
   assert "1.00x" in lines[2] and lines[4].startswith("  sweep of 2, all ")
 
 
 def test_a_sweep_plays_every_members_rounds():
   experiment, _ = small("sweep_ring8")
-  assert bench.swept(experiment, 5, 3).step == 15
+  assert timing.swept(experiment, 5, 3).step == 15
 
 
 def test_memory_is_what_the_program_asks_for():
   state = jnp.zeros(1_000_000)
   compiled = jax.jit(lambda x: x + 1.0, donate_argnums=0).lower(state).compile()
-  assert 4_000_000 <= bench.peak_memory(compiled) < 5_000_000  # the result lies where its argument did
+  assert 4_000_000 <= timing.peak_memory(compiled) < 5_000_000  # the result lies where its argument did
 
 
 def test_torch_that_is_not_there_is_told(monkeypatch):

@@ -1,12 +1,14 @@
 """A sweep is its single runs: members against experiments.run, the table, the files, and what cannot be swept."""
 
 import csv
+import functools
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
+import tiny
 from experiments.lab import configs, loop, members
 from experiments.lab.build import build
 from gan_jax import report, shard
@@ -19,7 +21,7 @@ LONG = {f"game.{field}.rounds": 21_120 for field in ("gamma", "instance_noise")}
 LONG |= {f"optimizer.{player}.schedule.rounds": 24_000 for player in ("discriminator", "generator")}
 
 
-def tiny():
+def small():
   config = configs.load("ring8", LONG)
   config.data.batch_size = 16
   config.nets.generator.hidden = config.nets.discriminator.hidden = (16,)
@@ -32,7 +34,7 @@ def tiny():
 def swept(tmp_path_factory):
   workdir = tmp_path_factory.mktemp("sweep") / "s"
   grid = {"optimizer.generator.learning_rate": [1e-3, 1e-2], "train.ema_decay": [0.9, 0.99]}
-  return members.sweep(tiny(), grid, 2, workdir, "ring8"), workdir
+  return members.sweep(small(), grid, 2, workdir, "ring8"), workdir
 
 
 def test_the_product_of_settings_and_seeds(swept):
@@ -44,7 +46,7 @@ def test_the_product_of_settings_and_seeds(swept):
 @pytest.mark.parametrize("index", [0, 3, 6])
 def test_each_member_is_the_single_run(swept, index, tmp_path):
   row = swept[0][index]
-  config = tiny()
+  config = small()
   config.seed = row["seed"]
   config.optimizer.generator.learning_rate = row["optimizer.generator.learning_rate"]
   config.train.ema_decay = row["train.ema_decay"]
@@ -58,7 +60,7 @@ def test_each_member_is_the_single_run(swept, index, tmp_path):
 
 
 def test_all_strategies_agree():
-  config = tiny()
+  config = small()
   keys = jax.vmap(jax.random.key)(np.arange(9))  # eight, and one more
   dataset, (stage,) = build(config).dataset, configs.stages(config)
   strategies = (members.vectorized_map, members.batched_map, members.sequential_map)
@@ -70,7 +72,7 @@ def test_all_strategies_agree():
 
 def test_the_strategy_follows_the_nets():
   on_cpu = jax.default_backend() == "cpu"
-  assert members.fastest_map(build(tiny())) is (members.batched_map if on_cpu else members.vectorized_map)
+  assert members.fastest_map(build(small())) is (members.batched_map if on_cpu else members.vectorized_map)
   config = configs.load("dcgan")
   config.data.batch_size = 2
   assert members.fastest_map(build(config)) is (members.sequential_map if on_cpu else members.vectorized_map)
@@ -99,9 +101,48 @@ def test_files_and_table(swept):
   ],
 )
 def test_grids_that_make_no_sense(text, message):
-  config = tiny()
+  config = small()
   with pytest.raises(ValueError, match=message):
     members.parse_grid([text], config)
+
+
+@pytest.mark.skipif(len(jax.devices()) < 4, reason="needs four devices")
+@pytest.mark.parametrize("name", ["ring8", "dcgan"])
+def test_a_sweep_over_four_devices_is_that_of_one(name, tmp_path, monkeypatch):
+  """Dense nets eight at a time, convolutions one after the other."""
+  config = tiny_config(name)
+  monkeypatch.setattr(members, "build", functools.partial(build_on, tiny.dataset_of(config)))
+  rows = []
+  with jax.default_matmul_precision("highest"):
+    for config.mesh.member in (1, 4):
+      grid = {"optimizer.generator.learning_rate": [1e-3, 2e-3]}
+      rows.append(members.sweep(config, grid, 4, tmp_path / str(config.mesh.member), name))
+  for one, other in zip(*rows, strict=True):
+    for field, value in one.items():
+      np.testing.assert_allclose(value, other[field], rtol=1e-5, atol=1e-5, err_msg=field)
+
+
+def tiny_config(name):
+  config = tiny.config_of(name)
+  config.train.update({"rounds": 2, "chunk": 1})
+  config.log.every = 1
+  return config
+
+
+def build_on(dataset, config, given=None, wrap_net=lambda net: net):
+  return build(config, dataset, wrap_net)
+
+
+def test_stages_of_a_sweep_are_those_of_a_run(tmp_path):
+  """Two stages, in the second of which the generator is wider: each member is the run with its seed."""
+  config = small()
+  config.train.stages = ({"rounds": 20}, {"rounds": 20, "nets.generator.hidden": (16, 8), "keep_optimizers": False})
+  rows = members.sweep(config, {}, 2, tmp_path / "sweep", "ring8")
+  config.seed = 1
+  loop.run(config, tmp_path / "run", "ring8")
+  last = report.read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
+  for name in ("generator/loss", "discriminator/loss", "discriminator/penalty"):
+    np.testing.assert_allclose(rows[1][name], last[name], rtol=2e-3, atol=2e-4, err_msg=name)
 
 
 def test_another_sweep_is_not_overwritten(swept, monkeypatch):
@@ -110,5 +151,5 @@ def test_another_sweep_is_not_overwritten(swept, monkeypatch):
   monkeypatch.setattr(members, "build", lambda *_: pytest.fail("something was computed"))
   with pytest.raises(ValueError, match="holds a run with another config: seeds is 2 there and 3 here"):
     grid = {"optimizer.generator.learning_rate": [1e-3, 1e-2], "train.ema_decay": [0.9, 0.99]}
-    members.sweep(tiny(), grid, 3, workdir, "ring8")
+    members.sweep(small(), grid, 3, workdir, "ring8")
   assert before == {path.name: path.read_bytes() for path in workdir.iterdir()}

@@ -18,7 +18,7 @@ QUICK = {"width": 4, "features": 6, "steps": 2, "batch_size": 8}
 @pytest.fixture(scope="module")
 def splits():
   dataset = digits()
-  train = {k: np.asarray(v) for k, v in dataset.draw.args[0].items()}
+  train = {k: np.asarray(v) for k, v in dataset.arrays.items()}
   return train["x"], train["label"], dataset.test["x"], dataset.test["label"]
 
 

@@ -79,7 +79,7 @@ def test_each_mode_may_have_its_own_scale():
 def test_the_data_itself(make):
   """In the plane 1 - exp(-9/2) of a Gaussian is of high quality, with a spread of 0.9744; over eight seeds at once."""
   dataset, n = make(), 20_000
-  means, scales = dataset.draw.args[0]["means"], dataset.draw.args[0]["scales"]
+  means, scales = dataset.arrays["means"], dataset.arrays["scales"]
   x = jax.vmap(lambda key: dataset.draw(key, n)["x"])(jax.random.split(jax.random.key(0), 8))
   found = jax.jit(jax.vmap(modes.evaluate, (0, None, None)))(x, means, scales)
   np.testing.assert_array_equal(found["modes"], len(means))
