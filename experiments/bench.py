@@ -98,7 +98,8 @@ def digits(resolution: int, width: int) -> ConfigDict:
 
 
 def penalised() -> ConfigDict:
-  """WGAN-GP on eight Gaussians, batch 256, 5 critic moves; at rates above the paper's rounding grows too fast to check."""
+  """WGAN-GP on eight Gaussians, batch 256, 5 critic moves; at rates above the paper's rounding grows too fast to
+  check."""
   config = wgan_gp.get_config()
   for player in config.optimizer:
     config.optimizer[player].learning_rate = 1e-4

@@ -3,8 +3,8 @@
     python -m experiments.run --config=dirac:nonsaturating
     python -m experiments.run --config=dirac:r1
 
-Variants: minimax, nonsaturating, wgan, wgan_gp, r1, r1_r2, noise, optimistic, extra_gradient. Both players take gradient
-steps of 0.1 at once, from (theta, psi) = (1, 1); the equilibrium is at 0, and "radius" is the distance to it.
+Variants: minimax, nonsaturating, wgan, wgan_gp, r1, r1_r2, noise, optimistic, extra_gradient. Both players take
+gradient steps of 0.1 at once, from (theta, psi) = (1, 1); the equilibrium is at 0, and "radius" is the distance to it.
 """
 
 from ml_collections import ConfigDict

@@ -3,8 +3,8 @@
     python -m experiments.run --config=fgan_mixture:kl
     python -m experiments.sweep --config=fgan_mixture:kl --seeds=8
 
-The last line of metrics.jsonl holds mu, sigma and the bound that were reached, by quadrature, and the best there are. The
-figures over 8 seeds stand in docs/choosing_a_divergence.md. For another mixture:
+The last line of metrics.jsonl holds mu, sigma and the bound that were reached, by quadrature, and the best there are.
+The figures over 8 seeds stand in docs/choosing_a_divergence.md. For another mixture:
 --config.data.weights=0.5,0.5 --config.data.means=-2.0,1.0 --config.data.scales=0.5,1.0
 """
 

@@ -2,10 +2,10 @@
 
     python -m experiments.run --config=infogan_sprites
 
-A square moves, and two codes, with no noise beside them, have to tell where it is. It is large and moves little, so that
-squares at different places overlap: of small ones the generator learns a torn map from codes to places, with bits of both
-coordinates in each code. Instance noise keeps the discriminator level with the generator (its loss stays near 2 log 2,
-without noise it fell to 0.6 on two of three seeds), and the codes a little cleaner.
+A square moves, and two codes, with no noise beside them, have to tell where it is. It is large and moves little, so
+that squares at different places overlap: of small ones the generator learns a torn map from codes to places, with bits
+of both coordinates in each code. Instance noise keeps the discriminator level with the generator (its loss stays near
+2 log 2, without noise it fell to 0.6 on two of three seeds), and the codes a little cleaner.
 
 2,000 rounds take two minutes on one CPU core. On nine of the seeds 0 to 9 each code tells 1.3 nats or more of one
 coordinate and at most 0.06 of the other; seed 3 mixes them. docs/codes_and_translations.md has all figures.

@@ -1,7 +1,8 @@
-"""Trains an experiment: python -m experiments.run --config=EXPERIMENT[:VARIANT] [--config.SETTING=VALUE ...] [--workdir=DIR]
+"""Trains an experiment: python -m experiments.run --config=EXPERIMENT[:VARIANT] [--config.SETTING=VALUE ...]
+[--workdir=DIR]
 
-The workdir gets config.json, environment.json, metrics.jsonl, metrics.png, samples/, checkpoints/ and report.html. Run the
-same command again to resume where the last checkpoint left off; ask for more rounds with --config.train.rounds.
+The workdir gets config.json, environment.json, metrics.jsonl, metrics.png, samples/, checkpoints/ and report.html. Run
+the same command again to resume where the last checkpoint left off; ask for more rounds with --config.train.rounds.
 """
 
 from pathlib import Path

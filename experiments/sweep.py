@@ -2,8 +2,8 @@
 
     python -m experiments.sweep --config=wgan_gp --seeds=16 --grid="game.penalty_weight=0.1,1,10"
 
-Every member is the run that `experiments.run` would do with that seed and those settings. A sweep has no checkpoints; the
-workdir gets config.json, members.csv (every member), sweep.csv (median and range over seeds for each setting) and
+Every member is the run that `experiments.run` would do with that seed and those settings. A sweep has no checkpoints;
+the workdir gets config.json, members.csv (every member), sweep.csv (median and range over seeds for each setting) and
 sweep.png.
 """
 

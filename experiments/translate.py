@@ -1,6 +1,7 @@
 """Translates image files with a trained game:
 
-    python -m experiments.translate --workdir=runs/cyclegan --source=x --target=y --out=translated photo.png folder/*.jpg
+    python -m experiments.translate --workdir=runs/cyclegan --source=x --target=y --out=translated photo.png
+    folder/*.jpg
 
 Each file's translation is written under its own name, as PNG, to the folder --out. Images are brought to the resolution
 that the run was trained on: cropped to their central square and resampled. The domains of a folder are x for its trainA

@@ -42,7 +42,7 @@ def store(name: str, arrays: Mapping[str, np.ndarray]) -> None:
     # Next to its place, and so on the same file system, where a rename is atomic: several runs may start at once.
     with tempfile.TemporaryDirectory(dir=place.parent) as folder:
       unfinished = pathlib.Path(folder, place.name)
-      np.savez(unfinished, **arrays)
+      np.savez(unfinished, **dict(arrays))  # pyright: ignore[reportArgumentType]
       os.replace(unfinished, place)
   except OSError:
     pass  # without a cache the next start is slower, and nothing else
@@ -57,7 +57,7 @@ def keep_programs() -> None:
   warning and a compilation. Where `JAX_COMPILATION_CACHE_DIR` names another folder, that one is used as its owner has
   set it up; where ours cannot be written to, nothing is kept.
   """
-  if jax.config.jax_compilation_cache_dir is not None:
+  if jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore[reportAttributeAccessIssue]
     return
   folder = path("compiled")
   try:

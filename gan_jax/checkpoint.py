@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from gan_jax.errors import ConfigError
@@ -22,7 +23,8 @@ def open_folder(folder: str | Path, keep: int = 2, create: bool = True) -> ocp.C
 def save(checkpoints: ocp.CheckpointManager, state: TrainState) -> None:
   """Saves `state` under its round, in the background; whoever ends the program calls `checkpoints.close()` first.
 
-  A checkpoint appears under its name only when it is complete, so an interrupted save leaves the earlier ones as they are.
+  A checkpoint appears under its name only when it is complete, so an interrupted save leaves the earlier ones as they
+  are.
   """
   checkpoints.save(int(state.step), args=ocp.args.StandardSave(_plain(state)))
 
@@ -65,8 +67,8 @@ def _plain(state: TrainState) -> dict[str, Any]:
 
 
 def _fields(state: TrainState) -> dict[str, Any]:
-  return {name: getattr(state, name) for name in state.__dataclass_fields__}
+  return {name: getattr(state, name) for name in TrainState.__annotations__}
 
 
 def _is_key(leaf: Any) -> bool:
-  return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+  return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)

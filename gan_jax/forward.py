@@ -26,6 +26,8 @@ class Forward:
   def __call__(self, name: str, *inputs: jax.Array) -> jax.Array:
     """The output of the net `name` in training.
 
+    Within a gradient or `vmap` of the loss's own, use `function`: statistics recorded there could not leave it.
+
     Raises:
       KeyError: if the game has no net of that name.
     """

@@ -3,8 +3,9 @@
 There is no behaviour here. `gan_jax.train` turns a `Game` into compiled rounds; a file in `gan_jax/games` builds one.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, dataclass_transform
 
 import chex
 import jax
@@ -151,7 +152,12 @@ class Game(NamedTuple):
     return sum(move.repeat for move in self.moves if move.draws)
 
 
-@chex.dataclass(frozen=True)
+@dataclass_transform(frozen_default=True)
+def _pytree(cls: type) -> type:
+  return chex.dataclass(frozen=True)(cls)
+
+
+@_pytree
 class TrainState:
   """Everything that a game remembers: arrays only, so that scan, vmap, shardings and checkpoints take it as one.
 
@@ -172,6 +178,10 @@ class TrainState:
   opt: Mapping[str, Any]
   ema: Mapping[str, Any]
   memory: Any
+
+  def replace(self, **changes: Any) -> "TrainState":
+    """The same state with some fields changed."""
+    return dataclasses.replace(self, **changes)  # pyright: ignore[reportArgumentType]  # it is one
 
 
 def optimizer_of(tx: Optimizers, player: str) -> optax.GradientTransformation:

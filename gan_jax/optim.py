@@ -39,10 +39,10 @@ def extra_gradient(tx: optax.GradientTransformation) -> optax.GradientTransforma
   def init(params):
     return ExtraGradientState(jnp.zeros((), bool), jax.tree.map(jnp.zeros_like, params), tx.init(params))
 
-  def update(gradient, state, params=None):
-    updates, inner = tx.update(gradient, state.inner, params)
-    back = jax.tree.map(lambda u, away: jnp.where(state.ahead, u - away, u), updates, state.away)
-    return back, ExtraGradientState(~state.ahead, updates, inner)
+  def update(updates, state, params=None):
+    step, inner = tx.update(updates, state.inner, params)
+    back = jax.tree.map(lambda u, away: jnp.where(state.ahead, u - away, u), step, state.away)
+    return back, ExtraGradientState(~state.ahead, step, inner)
 
   return optax.GradientTransformation(init, update)
 
@@ -52,20 +52,32 @@ def extra_gradient(tx: optax.GradientTransformation) -> optax.GradientTransforma
 
 def constant_then_exponential(rounds: int, hold: Number = 0.5, end: Number = 0.01) -> optax.Schedule:
   """1 for the share `hold` of `rounds`, then exponentially down to `end`, where it stays."""
-  return lambda step: jnp.maximum(jnp.power(end, _after(step, rounds, hold)), end)
+
+  def schedule(step: Any) -> jax.Array:
+    return jnp.maximum(jnp.power(end, _after(step, rounds, hold)), end)
+
+  return schedule
 
 
 def constant_then_linear(rounds: int, hold: Number = 0.5) -> optax.Schedule:
   """1 for the share `hold` of `rounds`, then linearly down to 0, where it stays. Zhu et al. 2017, appendix 7.1."""
-  # Compiled, the line ends within rounding of 0, and maybe below it.
-  return lambda step: jnp.where(step < rounds, 1.0 - jnp.minimum(_after(step, rounds, hold), 1.0), 0.0)
+
+  def schedule(step: Any) -> jax.Array:
+    # Compiled, the line ends within rounding of 0, and maybe below it.
+    return jnp.where(step < rounds, 1.0 - jnp.minimum(_after(step, rounds, hold), 1.0), 0.0)
+
+  return schedule
 
 
 def geometric(start: Number, end: Number, rounds: int) -> optax.Schedule:
   """From `start` to `end` by equal factors in `rounds` rounds, then `end`."""
-  return lambda step: jnp.where(step < rounds, start * jnp.power(end / start, step / rounds), end)
+
+  def schedule(step: Any) -> jax.Array:
+    return jnp.where(step < rounds, start * jnp.power(end / start, step / rounds), end)
+
+  return schedule
 
 
-def _after(step: jax.Array, rounds: int, hold: Number) -> jax.Array:
+def _after(step: Any, rounds: int, hold: Number) -> jax.Array:
   """The part of what comes after the share `hold` of `rounds` that is over: 0 at its start, 1 at the end."""
   return jnp.maximum(step - hold * rounds, 0.0) / ((1.0 - hold) * rounds)

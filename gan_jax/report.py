@@ -3,7 +3,7 @@
 import html
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ def save_image(path: Path, image: np.ndarray) -> None:
   _picture(_pixels(image)).save(path)
 
 
-def save_plot(path: Path, rows: list[Mapping[str, float]]) -> None:
+def save_plot(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
   """Plots every metric over rounds, one panel for each name behind the player's: all losses share one.
 
   A metric may be None where it was not finite; that point is left out.
@@ -179,7 +179,8 @@ def save_page(workdir: Path, title: str) -> None:
   write_text(
     workdir / "report.html",
     f"""<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>
-<style>body{{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 1em}}figure{{display:inline-block;margin:.5em}}
+<style>body{{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 1em}}
+figure{{display:inline-block;margin:.5em}}
 figure img{{max-width:30em}}td{{padding:.1em 1em .1em 0}}figcaption{{text-align:center;color:#555}}</style>
 <h1>{html.escape(title)}</h1><h2>Samples</h2>{figures}
 <h2>Metrics</h2><img src="metrics.png"><table>{numbers}</table>

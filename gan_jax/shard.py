@@ -17,6 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from gan_jax.errors import ConfigError
 from gan_jax.game import Net, TrainState
 
+_FIELDS = tuple(TrainState.__annotations__)
 _SMALL = 2**12  # elements of an array that is not worth splitting
 
 
@@ -90,7 +91,7 @@ def state_shardings(mesh: Mesh, state: TrainState, fsdp: bool = False) -> TrainS
   Args:
     mesh: the devices.
     state: arrays or `jax.ShapeDtypeStruct`s.
-    fsdp: splits parameters, their averages and the optimisers' memory of them over "data", each array along the longest
+    fsdp: splits parameters, their averages and the optimizers' state for them over "data", each array along the longest
       axis that divides evenly; small ones and the rest of the state are replicated.
   """
   whole = NamedSharding(mesh, PartitionSpec())
@@ -103,7 +104,7 @@ def state_shardings(mesh: Mesh, state: TrainState, fsdp: bool = False) -> TrainS
     longest = max(axes, key=lambda axis: leaf.shape[axis])
     return NamedSharding(mesh, PartitionSpec(*[None] * longest, "data"))
 
-  fields = {name: getattr(state, name) for name in state.__dataclass_fields__}
+  fields = {name: getattr(state, name) for name in _FIELDS}
   split = {name: jax.tree.map(place, fields[name]) for name in ("params", "opt", "ema")}
   return TrainState(**{name: jax.tree.map(lambda leaf: whole, field) for name, field in fields.items()} | split)
 

@@ -89,7 +89,7 @@ def play(
     (value, aux), gradient = jax.value_and_grad(objective, has_aux=True)(owned)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counters with floats
       updates, opt[name] = player.tx.update(gradient, state.opt[name], owned)
-    projected = player.project(optax.apply_updates(owned, updates))
+    projected = player.project(optax.apply_updates(owned, updates))  # pyright: ignore[reportArgumentType]
     _check_owned(name, player, "parameters", projected)
     params |= projected
     stats |= _owned(player, aux.stats)
@@ -155,7 +155,8 @@ def carry(old: TrainState, fresh: TrainState, optimizers: bool = True) -> TrainS
   """The state that the next stage of a run starts from: what the last one left, as far as it fits.
 
   A leaf of `fresh` whose path, shape and type `old` has too takes the value that it has there; every other leaf stays
-  as it was initialised. The count of rounds and the key are those of `old`.
+  as it was initialised. The count of rounds and the key are those of `old`. The memory is kept as a whole or not at
+  all: a pool whose images have another size must not keep their count.
 
   Args:
     old: the state at the end of a stage.
@@ -170,7 +171,13 @@ def carry(old: TrainState, fresh: TrainState, optimizers: bool = True) -> TrainS
     return before if fits else new
 
   carried = jax.tree.map_with_path(leaf, fresh)
-  return carried.replace(step=old.step, key=old.key, opt=carried.opt if optimizers else fresh.opt)
+  same_memory = jax.tree.map(_kind, old.memory) == jax.tree.map(_kind, fresh.memory)
+  return carried.replace(
+    step=old.step,
+    key=old.key,
+    opt=carried.opt if optimizers else fresh.opt,
+    memory=old.memory if same_memory else fresh.memory,
+  )
 
 
 def _slice(first: int, end: int, batches: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from gan_jax import checkpoint, train
+from gan_jax.errors import ConfigError
 
 import toy
 
@@ -55,9 +56,11 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
   for file in (tmp_path / "c" / "1").rglob("*"):
     if file.is_file() and file.stat().st_size > 100:
       file.write_bytes(file.read_bytes()[:50])
-  with checkpoint.open_folder(tmp_path / "c") as checkpoints:
-    with pytest.raises(ValueError, match=r"c/1 cannot be read \(.+\)\. With that folder moved away, .* the one before"):
-      checkpoint.restore(checkpoints, played(1)[1])
+  expected = pytest.raises(
+    ConfigError, match=r"c/1 cannot be read \(.+\)\. With that folder moved away, .* the one before"
+  )
+  with checkpoint.open_folder(tmp_path / "c") as checkpoints, pytest.raises(ConfigError, match=message):
+    checkpoint.restore(checkpoints, played(1)[1])
 
 
 def test_a_state_saved_on_another_device_is_read(tmp_path):

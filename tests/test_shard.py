@@ -1,4 +1,5 @@
-"""Many devices and many processes give what one gives. Devices are virtual, so each case runs in processes of its own."""
+"""Many devices and many processes give what one gives. Devices are virtual, so each case runs in processes of its
+own."""
 
 import os
 import socket
@@ -77,7 +78,8 @@ def same_metrics(one: Path, other: Path, tolerance: float) -> None:
 
 @pytest.mark.parametrize(("name", "tolerance"), [("dcgan", 2e-3), ("cyclegan", 2e-2)])
 def test_two_processes_equal_one(name, tolerance, tmp_path):
-  """Over 20 rounds of Adam rounding grows, by the rate and where losses have kinks; that rounds are equal is tested above."""
+  """Over 20 rounds of Adam rounding grows, by the rate and where losses have kinks; that rounds are equal is tested
+  above."""
   one, two = tmp_path / "one", tmp_path / "two"
   rounds = lambda n: f"--config.train.rounds={n}"
   alone = start([*SMALL[name], rounds(20), f"--workdir={one}"], 1)

@@ -1,4 +1,5 @@
-"""The engine: who moves, what is drawn, and that scan, loop, vmap and a traced hyper-parameter all play the same game."""
+"""The engine: who moves, what is drawn, and that scan, loop, vmap and a traced hyper-parameter all play the same
+game."""
 
 import re
 import traceback
@@ -374,7 +375,8 @@ def test_players_with_one_key_draw_the_same_latents(shared_key, different):
 
 
 def test_players_with_one_key_share_a_forward_pass():
-  """Products of the compiled round: three forward passes of the generator become one, and each head's two become one."""
+  """Products of the compiled round: three forward passes of the generator become one, and each head's two become
+  one."""
 
   def products(shared_key):
     game = two_players_of_one_generator(shared_key)

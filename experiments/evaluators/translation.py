@@ -20,8 +20,8 @@ def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
   """Errors of translations, and for each direction a picture of three rows: images, their translations, and these back.
 
   "cycle_l1_x", of F(G(x)) against x, and "identity_l1_x", of F(x) against x; the same for y. Where true counterparts
-  are known: "paired_l1_to_y" and, of images of 11x11 pixels and more, "ssim_to_y", of G(x) against them, and the same to
-  x. Where the data is labelled:
+  are known: "paired_l1_to_y" and, of images of 11x11 pixels and more, "ssim_to_y", of G(x) against them, and the same
+  to x. Where the data is labelled:
   "label_to_y", the share of G(x) that a classifier of Y gives the label of x, and "classifier_y", that classifier's own
   accuracy on held-out images.
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from ml_collections import ConfigDict
 
 from experiments.evaluators import Context, Picture
 from experiments.lab import configs, names
+from experiments.lab.configs import Config
 from gan_jax.data import sources
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import ConfigError
@@ -31,8 +31,8 @@ class Experiment(NamedTuple):
   Attributes:
     game: what is played.
     dataset: what it is played on.
-    draw: `key -> batch` of `config.data.batch_size`. A pytree whose leaves are the data: hand it to a jitted function as
-      an argument. None where the data is streamed: `dataset.stream`.
+    draw: `key -> batch` of `config.data.batch_size`. A pytree whose leaves are the data: hand it to a jitted function
+      as an argument. None where the data is streamed: `dataset.stream`.
     evaluate: `state -> {name: scalar}`, of all evaluators; pure, to be jitted and vmapped.
     pictures: of all evaluators.
   """
@@ -45,7 +45,7 @@ class Experiment(NamedTuple):
 
 
 def build(
-  config: ConfigDict, dataset: Dataset | None = None, wrap_net: Callable[[Net], Net] = lambda net: net
+  config: Config, dataset: Dataset | None = None, wrap_net: Callable[[Net], Net] = lambda net: net
 ) -> Experiment:
   """Builds the experiment that a config describes.
 
@@ -77,7 +77,7 @@ def build(
   return Experiment(game, dataset, draw, evaluate, tuple(picture for each in found for picture in each.pictures))
 
 
-def build_data(config: ConfigDict) -> Dataset:
+def build_data(config: Config) -> Dataset:
   """Loads the data set that `config.name` says, as `data.sources` has it."""
   settings = {k: v for k, v in config.items() if k not in ("name", "batch_size")}
   names.check_settings(config, [*names.settings_of(sources.source(config.name)), "batch_size"], "data")
@@ -92,7 +92,7 @@ def build_data(config: ConfigDict) -> Dataset:
 
 
 def build_game(
-  config: ConfigDict, data: DataSpec, wrap_net: Callable[[Net], Net] = lambda net: net
+  config: Config, data: DataSpec, wrap_net: Callable[[Net], Net] = lambda net: net
 ) -> tuple[Game, dict[str, Any]]:
   """Makes the game of `config.game` out of the nets and optimizers of the config; returns its settings too."""
   name, module = names.find(names.GAME, config.game.name, "game.name")
@@ -113,7 +113,7 @@ def build_game(
   return make(tx=tx)._replace(ema_decay=config.train.ema_decay), settings
 
 
-def build_nets(config: ConfigDict, specs: Mapping[str, NetSpec]) -> dict[str, Net]:
+def build_nets(config: Config, specs: Mapping[str, NetSpec]) -> dict[str, Net]:
   """Makes the nets that `config.nets` describes, each after those whose outputs it takes."""
   _same_names("nets", config.nets, specs, f"the game {config.game.name}")
   dtype = DTYPES.get(config.dtype)
@@ -137,7 +137,7 @@ def build_nets(config: ConfigDict, specs: Mapping[str, NetSpec]) -> dict[str, Ne
   return nets
 
 
-def build_optimizer(config: ConfigDict, field: str, moves: int) -> optax.GradientTransformation:
+def build_optimizer(config: Config, field: str, moves: int) -> optax.GradientTransformation:
   """Makes an optimizer of a player that moves `moves` times a round.
 
   `config.schedule`, where there is one, multiplies the learning rate by a schedule of the round.

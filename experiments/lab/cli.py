@@ -92,7 +92,8 @@ def _config(given: str, texts: dict[str, str]) -> ConfigDict:
 
 
 def _split(argv: list[str]) -> tuple[list[str], str, dict[str, str]]:
-  """The arguments without those of the config, what --config is given, and the settings; --a=b and --a b are the same."""
+  """The arguments without those of the config, what --config is given, and the settings; --a=b and --a b are the
+  same."""
   flag = lambda argument: re.match(r"--?[a-zA-Z]", argument)  # and not a negative number
   rest, given, changes = argv[:1], "", {}
   following = iter([*argv[1:], ""])

@@ -14,6 +14,9 @@ from experiments.lab import names
 from gan_jax.data import sources
 from gan_jax.errors import ConfigError
 
+# A ConfigDict, of whose fields a type checker knows nothing.
+Config = Any
+
 EXPERIMENTS = Path(__file__).parent.parent
 _SCHEDULE = {"schedule": inspect.Parameter("schedule", inspect.Parameter.KEYWORD_ONLY, default=None)}
 _BATCH = {"batch_size": inspect.Parameter("batch_size", inspect.Parameter.KEYWORD_ONLY, default=64)}
@@ -31,11 +34,11 @@ class Stage(NamedTuple):
 
   start: int
   end: int
-  config: ConfigDict
+  config: Config
   keep_optimizers: bool
 
 
-def load(given: str, changes: Mapping[str, Any] | None = None) -> ConfigDict:
+def load(given: str, changes: Mapping[str, Any] | None = None) -> Config:
   """The config of an experiment, complete.
 
   Args:
@@ -52,7 +55,7 @@ def load(given: str, changes: Mapping[str, Any] | None = None) -> ConfigDict:
   return config
 
 
-def read(given: str) -> ConfigDict:
+def read(given: str) -> Config:
   """What `get_config` of an experiment gives, as `load`, but as it is."""
   path, variant = file_of(given)
   spec = importlib.util.spec_from_file_location(f"experiment_{path.stem}", path)
@@ -115,7 +118,7 @@ def name_of(given: str) -> str:
   return "_".join(filter(None, [Path(file).stem, variant]))
 
 
-def complete(config: ConfigDict) -> None:
+def complete(config: Config) -> None:
   """Completes every section with full names and the settings that its functions take, with their defaults, in place.
 
   Raises:
@@ -151,7 +154,7 @@ def is_structure(field: str) -> bool:
   return field.endswith(".name") or field in ("eval.evaluators", "train.stages")
 
 
-def change(config: ConfigDict, changes: Mapping[str, Any]) -> None:
+def change(config: Config, changes: Mapping[str, Any]) -> None:
   """Replaces settings in place; those that decide which others there are come first.
 
   A section that gets another name keeps what both functions take. Where a value becomes a section (penalty.name), or a
@@ -173,7 +176,7 @@ def change(config: ConfigDict, changes: Mapping[str, Any]) -> None:
     _set(config, field, changes[field])
 
 
-def parsed(config: ConfigDict, field: str, text: str) -> Any:
+def parsed(config: Config, field: str, text: str) -> Any:
   """What the command line gives for a field, of the type that it has: 5, 0.1, True, adam, 1,2 or "a","b", None.
 
   Raises:
@@ -198,21 +201,22 @@ def parsed(config: ConfigDict, field: str, text: str) -> Any:
   return value
 
 
-def check_field(config: ConfigDict, field: str) -> None:
+def check_field(config: Config, field: str) -> None:
   """Raises ConfigError if a config has no such field; the message names the nearest of that section."""
-  section, path = config, []
+  path: list[str] = []
+  section: Any = config
   for part in field.split("."):
     owner = ".".join(path)
     accepted = set(section.keys()) if isinstance(section, ConfigDict) else set()
     if "name" in accepted and owner:
-      accepted |= set(_settings(owner, section.name))  # those without a default are not there yet
+      accepted |= set(_settings(owner, section.name))  # those without a default are not there yet  # pyright: ignore[reportArgumentType]
     if part not in accepted:
       raise ConfigError(f"{owner or 'the config'} has no setting {part!r}.{names.nearest(part, accepted)}")
     section = section.get(part)
     path.append(part)
 
 
-def stages(config: ConfigDict) -> list[Stage]:
+def stages(config: Config) -> list[Stage]:
   """The stages of a run: one, if `config.train.stages` has none.
 
   Raises:
@@ -246,7 +250,7 @@ def plain(config: Any) -> Any:
   return [plain(v) for v in config] if isinstance(config, list | tuple) else config
 
 
-def from_plain(config: Mapping[str, Any]) -> ConfigDict:
+def from_plain(config: Mapping[str, Any]) -> Config:
   """The config that `plain` made JSON of."""
   tuples = lambda v: {k: tuples(w) for k, w in v.items()} if isinstance(v, Mapping) else _tuple(v)
   return ConfigDict(tuples(config))
@@ -260,7 +264,7 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
   return flat
 
 
-def _fields(config: ConfigDict) -> set[str]:
+def _fields(config: Config) -> set[str]:
   """Every field and section that is there."""
   flat = flatten(config)
   return {field.rsplit(".", cut)[0] for field in flat for cut in range(field.count(".") + 1)}
@@ -273,7 +277,7 @@ def get(config: Any, field: str) -> Any:
   return config
 
 
-def _rename(config: ConfigDict, owner: str, name: str) -> None:
+def _rename(config: Config, owner: str, name: str) -> None:
   """Gives the section `owner` another name; settings that only the old one takes go."""
   *path, last = owner.split(".")
   if path:
@@ -303,7 +307,7 @@ def _settings(owner: str, name: str) -> Mapping[str, inspect.Parameter]:
   return names.settings_of(function) | (_SCHEDULE if kind is names.OPTIMIZER else {})
 
 
-def _set(config: ConfigDict, field: str, value: Any) -> None:
+def _set(config: Config, field: str, value: Any) -> None:
   check_field(config, field)
   *path, last = field.split(".")
   owner = get(config, ".".join(path)) if path else config

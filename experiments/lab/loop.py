@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments.lab import configs, workdir
 from experiments.lab.build import Experiment, at_least_one, build
+from experiments.lab.configs import Config
 from gan_jax import checkpoint, report, shard, train
 from gan_jax.data.dataset import decode
 from gan_jax.data.stream import ahead
@@ -44,7 +44,7 @@ class Course(NamedTuple):
   mesh: jax.sharding.Mesh
 
 
-def run(config: ConfigDict, folder: Path, given: str) -> TrainState:
+def run(config: Config, folder: Path, given: str) -> TrainState:
   """Trains, or goes on training, until `config.train.rounds`; returns the last state.
 
   A run that is finished is left as it is. Of many processes the first writes, in a folder that all of them see.
@@ -88,7 +88,7 @@ def run(config: ConfigDict, folder: Path, given: str) -> TrainState:
   return state
 
 
-def connect(config: ConfigDict) -> None:
+def connect(config: Config) -> None:
   """Joins the other processes, where `config.distributed` says that there are some."""
   given = config.distributed
   if given.enabled:
@@ -104,7 +104,7 @@ def writes() -> bool:
   return jax.process_index() == 0
 
 
-def _courses(config: ConfigDict, mesh: jax.sharding.Mesh) -> list[Course]:
+def _courses(config: Config, mesh: jax.sharding.Mesh) -> list[Course]:
   """Every stage made ready; what is wrong with any of them comes up here."""
   courses, datasets = [], {}
   for stage in configs.stages(config):
@@ -140,7 +140,7 @@ def _carry(course: Course, state: TrainState) -> TrainState:
   return carry(state, _init(course))
 
 
-def _mesh(config: ConfigDict) -> jax.sharding.Mesh:
+def _mesh(config: Config) -> jax.sharding.Mesh:
   if config.mesh.member != 1:
     raise ConfigError(
       f"mesh.member is {config.mesh.member}; it splits the members of experiments.sweep, and a run is one"
@@ -155,7 +155,7 @@ def _mesh(config: ConfigDict) -> jax.sharding.Mesh:
   return mesh
 
 
-def _example(experiment: Experiment, n: int) -> Batch:
+def _example(experiment: Experiment, n: int) -> Any:
   """Shapes of a batch of n."""
   if experiment.draw is not None:
     return jax.eval_shape(experiment.draw, jax.random.key(0))
@@ -261,7 +261,8 @@ def _stacked(batches: Iterable[Batch], rounds: int, draws: int) -> dict[str, np.
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[list[int]]:
-  """Ctrl-C, or a scheduler's SIGTERM, asks for a stop after the chunk that is being played; a second one stops at once."""
+  """Ctrl-C, or a scheduler's SIGTERM, asks for a stop after the chunk that is being played; a second one stops at
+  once."""
   asked: list[int] = []
 
   def ask(number, frame):
@@ -280,7 +281,7 @@ def _interruptible() -> Iterator[list[int]]:
       signal.signal(number, handler)
 
 
-def _compile(experiment: Experiment, rounds: int, shardings: TrainState) -> Callable:
+def _compile(experiment: Experiment, rounds: int, shardings: Any) -> Callable:
   """`(state, batches) -> (state, metrics)`; `batches` is the draw, or streamed batches.
 
   The draw is an argument so that XLA does not embed the data in the program.
@@ -324,7 +325,7 @@ def _finite(value: jax.Array) -> float | None:
   return float(value) if np.isfinite(value) else None
 
 
-def _check_lengths(config: ConfigDict) -> None:
+def _check_lengths(config: Config) -> None:
   for field in ("train.rounds", "train.chunk", "log.every", "eval.every", "checkpoint.every"):
     at_least_one(field, configs.get(config, field))
   chunk = config.train.chunk

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
-from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments.lab import configs, names, workdir
 from experiments.lab.build import Experiment, at_least_one, build
+from experiments.lab.configs import Config
 from experiments.lab.loop import connect, writes
 from gan_jax import shard, train
 from gan_jax.data.dataset import Dataset
@@ -35,6 +35,7 @@ def fastest_map(experiment: Experiment) -> Callable[[Callable], Callable]:
   """
   if jax.default_backend() != "cpu":
     return vectorized_map
+  assert experiment.draw is not None
   batch = jax.eval_shape(experiment.draw, jax.random.key(0))
   state = jax.eval_shape(lambda key: train.init(experiment.game, key), jax.random.key(0))
   batches = jax.tree.map(lambda b: jax.ShapeDtypeStruct((experiment.game.draws, *b.shape), b.dtype), batch)
@@ -57,16 +58,14 @@ def sequential_map(function: Callable) -> Callable:
   return lambda a, b, shared: jax.lax.map(lambda each: function(*each, shared), (a, b))
 
 
-def sweep(
-  config: ConfigDict, grid: dict[str, list[float]], seeds: int, folder: Path, given: str
-) -> list[dict[str, float]]:
+def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path, given: str) -> list[dict[str, float]]:
   """Plays all members to `config.train.rounds`; returns a row for each: its settings, its seed, its last metrics.
 
   `config.mesh.member` devices share the members between them.
 
   Raises:
-    ConfigError: if the config or a setting of the grid is wrong, or the workdir holds something else; nothing is written
-      then.
+    ConfigError: if the config or a setting of the grid is wrong, or the workdir holds something else; nothing is
+      written then.
   """
   at_least_one("--seeds", seeds)
   connect(config)
@@ -82,7 +81,10 @@ def sweep(
   strategy = fastest_map(build(with_values(stages[-1].config, settings[0]), datasets[-1]))
   if writes():
     numbers = f"{len(settings)} setting{'s' * (len(settings) > 1)} x {seeds} seed{'s' * (seeds > 1)}"
-    print(f"{numbers}, {config.train.rounds:,} rounds each, {strategy.__doc__.partition(':')[0].lower()}", flush=True)
+    print(
+      f"{numbers}, {config.train.rounds:,} rounds each, {(strategy.__doc__ or '').partition(':')[0].lower()}",
+      flush=True,
+    )
   state, histories = None, []
   for stage, dataset in zip(stages, datasets, strict=True):
     state, history = play(stage, dataset, keys, values, strategy, mesh, state)
@@ -103,7 +105,7 @@ def play(
   values: Values,
   strategy: Callable,
   mesh: jax.sharding.Mesh,
-  state: TrainState | None = None,
+  before: TrainState | None = None,
 ) -> tuple[TrainState, dict[str, np.ndarray]]:
   """Plays a stage of every member, a chunk at a time; returns states, and metrics [members, lines] with "step" [lines].
 
@@ -114,7 +116,7 @@ def play(
     values: the settings in which they differ.
     strategy: how a device plays several members: one of the maps above.
     mesh: the devices.
-    state: of the members after the stage before; None for the first.
+    before: the members' states after the stage before; None for the first.
   """
   config = stage.config
   draw = shard.replicate(mesh, build(config, dataset).draw)
@@ -133,7 +135,7 @@ def play(
 
     return jax.jit(spread(run), donate_argnums=0)
 
-  state = jax.jit(spread(start))((keys, state), values, draw)
+  state: Any = jax.jit(spread(start))((keys, before), values, draw)
   runs: dict[int, Callable] = {}
   lines, steps, step = [], [], stage.start
   with tqdm(total=(stage.end - step) * len(keys), unit="round", dynamic_ncols=True, disable=not writes()) as bar:
@@ -186,7 +188,7 @@ def _write(folder: Path, rows: list[dict], settings: list[dict], histories: list
   print(table(summary))
 
 
-def _mesh(config: ConfigDict, members: int) -> jax.sharding.Mesh:
+def _mesh(config: Config, members: int) -> jax.sharding.Mesh:
   if config.mesh.data != 1 or config.mesh.fsdp:
     raise ConfigError(
       f"mesh.data is {config.mesh.data}, fsdp {config.mesh.fsdp}; a sweep splits members, with mesh.member"
@@ -196,14 +198,14 @@ def _mesh(config: ConfigDict, members: int) -> jax.sharding.Mesh:
   return shard.mesh(member=config.mesh.member)
 
 
-def with_values(config: ConfigDict, values: dict[str, Any]) -> ConfigDict:
+def with_values(config: Config, values: dict[str, Any]) -> Config:
   """The config with some numbers replaced, by other numbers or by traced ones."""
   config = config.copy_and_resolve_references()
   configs.change(config, values)
   return config
 
 
-def parse_grid(texts: list[str], config: ConfigDict) -> dict[str, list[float]]:
+def parse_grid(texts: list[str], config: Config) -> dict[str, list[float]]:
   """["game.penalty_weight=0.1,1"] -> {"game.penalty_weight": [0.1, 1.0]}.
 
   Raises:
@@ -219,8 +221,8 @@ def parse_grid(texts: list[str], config: ConfigDict) -> dict[str, list[float]]:
       raise ConfigError(f"--grid names {field}, a setting of the data, which all members share; run a sweep for each")
     if field not in swept:
       raise ConfigError(
-        f"--grid names {field}, which is {flat[field]!r}: only numeric settings can be swept in one program; use separate "
-        "runs for others"
+        f"--grid names {field}, which is {flat[field]!r}: only numeric settings can be swept in one program; use "
+        "separate runs for others"
       )
     try:
       grid[field] = [float(value) for value in values.split(",")]

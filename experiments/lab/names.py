@@ -1,13 +1,14 @@
 """Names are files: from the names in a config to the functions that they name.
 
 `bigan` under game.name is gan_jax/games/bigan.py, `dcgan.generator` under nets is `generator` in gan_jax/nets/dcgan.py,
-`adversarial.hinge` is `hinge` in gan_jax/losses/adversarial.py, and `optax.adam` is optax's own. Where a function's name is
-the only one of its kind, the file may be left out. A name with a colon is imported from anywhere: `package.module:function`,
-and `package.module:` for a game or an evaluator, which are whole modules.
+`adversarial.hinge` is `hinge` in gan_jax/losses/adversarial.py, and `optax.adam` is optax's own. Where a function's
+name is the only one of its kind, the file may be left out. A name with a colon is imported from anywhere:
+`package.module:function`, and `package.module:` for a game or an evaluator, which are whole modules.
 
-A section of a config is a name and settings, `{"name": ..., setting: value}`, and a value may be such a section again. What
-a function is handed when it is used is positional-only in its signature (a penalty's critic, a builder's spec); settings
-are all else. So a function without positional-only parameters is called to make the value, and another one is the value.
+A section of a config is a name and settings, `{"name": ..., setting: value}`, and a value may be such a section again.
+What a function is handed when it is used is positional-only in its signature (a penalty's critic, a builder's spec);
+settings are all else. So a function without positional-only parameters is called to make the value, and another one is
+the value.
 """
 
 import difflib
@@ -126,13 +127,13 @@ def settings_of(*functions: Callable) -> dict[str, inspect.Parameter]:
   }
 
 
-def complete(section: ConfigDict, kind: Kind, field: str) -> None:
+def complete(section: Any, kind: Kind, field: str) -> None:
   """Gives a section its full name, and the defaults of all settings that it leaves out, at any depth, in place."""
   section.name, function = find(kind, section.get("name", ""), f"{field}.name")
   fill(section, settings_of(function), field)
 
 
-def fill(section: ConfigDict, settings: Mapping[str, inspect.Parameter], field: str) -> None:
+def fill(section: Any, settings: Mapping[str, inspect.Parameter], field: str) -> None:
   """As `complete`, of settings that are known."""
   check_settings(section, settings, field)
   for name, parameter in settings.items():
@@ -143,7 +144,7 @@ def fill(section: ConfigDict, settings: Mapping[str, inspect.Parameter], field: 
       complete(section[name], VALUE, f"{field}.{name}")
 
 
-def check_settings(section: Mapping[str, Any], settings: Iterable[str], field: str) -> None:
+def check_settings(section: Any, settings: Iterable[str], field: str) -> None:
   """Raises ConfigError at the first setting that is none of those that are accepted."""
   for key in section:
     if key != "name" and key not in settings:
@@ -151,7 +152,7 @@ def check_settings(section: Mapping[str, Any], settings: Iterable[str], field: s
       raise ConfigError(f"{field}.{key} is not a setting of {owner}.{nearest(key, settings)}")
 
 
-def resolve(section: Mapping[str, Any], kind: Kind, field: str, **more: Any) -> Any:
+def resolve(section: Any, kind: Kind, field: str, **more: Any) -> Any:
   """The value that a section describes, settings at any depth resolved.
 
   Args:

@@ -1,4 +1,5 @@
-"""Timing the compiled rounds, in windows that alternate between contenders, so that a machine's drift hits all of them."""
+"""Timing the compiled rounds, in windows that alternate between contenders, so that a machine's drift hits all of
+them."""
 
 import functools
 import math
@@ -10,10 +11,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from experiments.lab import configs
 from experiments.lab.build import DTYPES, Experiment, build
+from experiments.lab.configs import Config
 from experiments.lab.members import fastest_map
 from gan_jax import train
 from gan_jax.data.dataset import Dataset, from_domains
@@ -23,7 +24,7 @@ SIDES = (1024, 2048)  # of the square matrices whose product is timed
 
 
 # (experiment, config, state, dtype, notes) -> further contenders, such as the same game in PyTorch.
-Others = Callable[[Experiment, ConfigDict, TrainState, str, list[str]], dict[str, "Contender"]]
+Others = Callable[[Experiment, Config, TrainState, str, list[str]], dict[str, "Contender"]]
 
 
 class Case(NamedTuple):
@@ -35,7 +36,7 @@ class Case(NamedTuple):
     members: seeds of a sweep that plays beside the single run; 0 for none.
   """
 
-  config: Callable[[], ConfigDict]
+  config: Callable[[], Config]
   chunk: int = 20
   members: int = 0
 
@@ -52,7 +53,7 @@ class Contender(NamedTuple):
   step: int = 1
 
 
-def without_evaluation(config: ConfigDict) -> ConfigDict:
+def without_evaluation(config: Config) -> Config:
   """The same game, complete, without the numbers and pictures of its evaluation."""
   config.eval.evaluators = ()
   configs.complete(config)
@@ -107,7 +108,8 @@ def _figures(speeds: list[float], scan: list[float], work: float, images: int, r
 
 
 def start(experiment: Experiment, key: jax.Array) -> TrainState:
-  """The state before the first round, or one for each of several keys; compiled without optimisation, since it runs once."""
+  """The state before the first round, or one for each of several keys; compiled without optimisation, since it runs
+  once."""
   init = functools.partial(train.init, experiment.game)
   return jax.jit(jax.vmap(init) if key.ndim else init, compiler_options={"xla_backend_optimization_level": 0})(key)
 
@@ -162,9 +164,15 @@ def flops(experiment: Experiment) -> float:
   It counts the body of a loop once, so the repetitions of a move are added to that. What XLA shares as it optimises is
   counted as often as it stands there.
   """
-  game, count = experiment.game, lambda f, *args: jax.jit(f).lower(*args).cost_analysis()["flops"]
+  game, draw = experiment.game, experiment.draw
+  assert draw is not None
+
+  def count(function: Callable, *arguments: Any) -> float:
+    analysis: Any = jax.jit(function).lower(*arguments).cost_analysis()
+    return analysis["flops"]
+
   state = jax.eval_shape(functools.partial(train.init, game), jax.random.key(0))
-  batches = jax.eval_shape(functools.partial(train.draw_round, game, experiment.draw), state)
+  batches = jax.eval_shape(functools.partial(train.draw_round, game, draw), state)
   total = count(train.make_step(game), state, batches)
   batch = jax.tree.map(lambda b: jax.ShapeDtypeStruct(b.shape[1:], b.dtype), batches)
   for move in game.moves:
@@ -178,7 +186,7 @@ def peak_memory(compiled: jax.stages.Compiled) -> int:
   """Bytes: of an accelerator the most in use since the process began, else what a program and its arguments take."""
   if stats := jax.devices()[0].memory_stats():
     return stats["peak_bytes_in_use"]
-  asked = compiled.memory_analysis()
+  asked: Any = compiled.memory_analysis()
   kept = asked.argument_size_in_bytes + asked.output_size_in_bytes - asked.alias_size_in_bytes
   return kept + asked.temp_size_in_bytes
 

@@ -78,7 +78,7 @@ def load(
   held_out = {k: v for part in test for k, v in _Images(part, channels, resolution, shape).arrays().items()}
   name = f"folder:{place}"
   if held:
-    make = from_arrays if len(train) == 1 else from_domains
+    make: Callable[..., Dataset] = from_arrays if len(train) == 1 else from_domains
     return make(name, *(images.arrays() for images in train), held_out, classes, crop, flip)
   stream = functools.partial(batches, train, crop=crop, flip=flip)
   domains = ("x", "y") if len(train) == 2 else ("x",)
@@ -133,7 +133,7 @@ class _Images:
       raise ConfigError(
         f"{path} is {list(image.shape)}, but others are {list(self.shape)}: give a resolution to bring them to"
       )
-    return {self.part.name: image} | ({"label": np.int32(labels[index])} if labels else {})
+    return {self.part.name: image} | ({"label": np.int32(labels[index])} if labels else {})  # pyright: ignore[reportReturnType]
 
   def arrays(self) -> dict[str, np.ndarray]:
     """All of them."""

@@ -49,7 +49,7 @@ def digits(resolution: int = 8, flip: bool = False) -> Dataset:
 
   images, labels = datasets.load_digits(return_X_y=True)
   images = np.rint(images.reshape(-1, 8, 8, 1) * (255 / 16)).astype(np.uint8)
-  return _dataset("digits", images, labels.astype(np.int32), resolution, flip)
+  return _dataset("digits", images, labels.astype(np.int32), resolution, flip)  # pyright: ignore[reportArgumentType]
 
 
 def _dataset(name: str, images: np.ndarray, labels: np.ndarray, resolution: int, flip: bool) -> Dataset:

@@ -35,7 +35,8 @@ def load(name: str, **settings: Any) -> Dataset:
 
 
 def source(name: str) -> Callable[..., Dataset]:
-  """The function that loads a data set: one of `SOURCES`, KIND:PLACE of `PLACES`, or "package.module:function" of yours.
+  """The function that loads a data set: one of `SOURCES`, KIND:PLACE of `PLACES`, or "package.module:function" of
+  yours.
 
   Raises:
     ConfigError: if there is none of that name; the message has the nearest.

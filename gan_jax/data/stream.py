@@ -80,7 +80,7 @@ def ahead(items: Iterator[Item]) -> Iterator[tuple[Item, float]]:
       if item is end:
         return
       upcoming = thread.submit(next, items, end)
-      yield item, time.perf_counter() - asked
+      yield item, time.perf_counter() - asked  # pyright: ignore[reportReturnType]
 
 
 def _domain(

@@ -142,7 +142,7 @@ def _mixture(name: str, means: np.ndarray, scales: Sequence[float], weights: Seq
     raise ConfigError(f"{name} needs as many weights as means and scales: {len(weights)}, {len(means)}, {len(scales)}")
   if not all(value > 0 for value in [*scales, *weights]):
     raise ConfigError(f"{name} needs positive scales and weights, not {list(scales)} and {list(weights)}")
-  weights = np.asarray(weights, np.float32) / sum(weights)
+  weights = np.asarray(weights, np.float32) / sum(weights)  # pyright: ignore[reportAssignmentType]
   mixture = {"means": means, "scales": scales, "weights": weights}
   return _sampler(name, means.shape[1:], len(means), _draw_mixture, mixture)
 

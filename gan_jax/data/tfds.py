@@ -3,6 +3,7 @@
 import difflib
 import functools
 import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def load(name: str, resolution: int | None = None, resize: int = 0, flip: bool =
   held_out = {k: v for images in test for k, v in images.arrays().items()}
   classes = builder.info.features[label].num_classes if label else 0
   if fits(f"data set {name!r}", sum(images.size for images in train), stored, memory):
-    make = from_domains if unpaired else from_arrays
+    make: Callable[..., Dataset] = from_domains if unpaired else from_arrays
     return make(f"tfds:{name}", *(images.arrays() for images in train), held_out, classes, crop, flip)
   stream = functools.partial(batches, train, crop=crop, flip=flip)
   domains = ("x", "y") if len(train) == 2 else ("x",)
@@ -79,7 +80,7 @@ class _Images:
   def __len__(self) -> int:
     return len(self._examples)
 
-  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+  def __getitem__(self, index: int) -> dict[str, Any]:
     example = self._examples[index]
     image = fit(example[self._image][None], self._side)[0]
     return {self._entry: image} | ({"label": np.int32(example[self._label])} if self._label else {})
@@ -133,7 +134,7 @@ def _prepared(name: str) -> Any:
     )
   if not builder.info.available_file_formats() & tfds.core.FileFormat.with_random_access():
     raise ConfigError(
-      f"data set {name!r} is prepared in {builder.data_dir} as {builder.info.file_format.value}, which only TensorFlow "
+      f"data set {name!r} is prepared in {builder.data_dir} as {builder.info.file_format.value}, which only TensorFlow "  # pyright: ignore[reportOptionalMemberAccess]
       f"can read. Set TFDS_DATA_DIR to another folder, prepare it there, and keep it set when running:\n  {prepare}"
     )
   return builder

@@ -10,6 +10,7 @@ from typing import Any
 
 import chex
 import jax
+import jax.numpy as jnp
 
 from gan_jax import pool
 from gan_jax.errors import ConfigError
@@ -80,7 +81,7 @@ def make(
     raise ConfigError(f"discriminator_steps is {discriminator_steps}; it has to be at least 1")
   if pool_size < 0:
     raise ConfigError(f"pool_size is {pool_size}; it has to be at least 0, which switches the pools off")
-  nets = dict(zip((*GENERATORS, *DISCRIMINATORS), (x_to_y, y_to_x, discriminator_x, discriminator_y)))
+  nets: dict[str, Net] = dict(zip((*GENERATORS, *DISCRIMINATORS), (x_to_y, y_to_x, discriminator_x, discriminator_y)))
 
   def translate(params, stats, key, x, source, target):
     net = f"{source}_to_{target}"
@@ -128,7 +129,7 @@ def _discriminators_loss(nets: dict[str, Net], loss: AdversarialLoss):
     net_key, *pool_keys = jax.random.split(key, 3)
     use = forward(nets, params, state, net_key)
     fakes = {"x": use("y_to_x", batch["y"]), "y": use("x_to_y", batch["x"])}
-    value, metrics, memory = 0.0, {}, {}
+    value, metrics, memory = jnp.zeros(()), {}, {}
     for domain, pool_key in zip("xy", pool_keys):
       memory[domain], seen = pool.exchange(state.memory[domain], pool_key, jax.lax.stop_gradient(fakes[domain]))
       real, fake = use(f"discriminator_{domain}", batch[domain]), use(f"discriminator_{domain}", seen)

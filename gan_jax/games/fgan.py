@@ -4,7 +4,7 @@ from typing import Any
 
 from gan_jax.game import Game, Net
 from gan_jax.games._extends import extends
-from gan_jax.games.gan import pair, specs
+from gan_jax.games.gan import Play, pair, specs
 from gan_jax.losses import divergences
 from gan_jax.losses.divergences import FDivergence
 
@@ -41,11 +41,11 @@ def make(
   """
   loss = divergences.fgan(divergence, data_first, generator_step, parametrisation)
 
-  def discriminator_loss(play):
+  def discriminator_loss(play: Play):
     bound = -loss.discriminator(play.real, play.fake)  # E_p[T(x)] - E_q[f*(T(x))]
     return -bound, {"bound": bound}
 
-  def generator_loss(play):
+  def generator_loss(play: Play):
     return loss.generator(play.fake, play.real)
 
   nets = {"generator": generator, "discriminator": discriminator}

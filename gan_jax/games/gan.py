@@ -132,7 +132,7 @@ def make(
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
   """
 
-  def discriminator_loss(play):
+  def discriminator_loss(play: Play):
     value = loss.discriminator(play.real, play.fake)
     if penalty is None:
       return value, {}
@@ -162,14 +162,15 @@ def _play(
     fake = use("generator", latent(z_key, len(x)))
     chex.assert_equal_shape([fake, x])
     x, fake = noisy((x, fake), instance_noise, state.step, noise_key)
-    known = _level(at(instance_noise, state.step), x) if noise_conditional else ()
+    conditional = noise_conditional and instance_noise is not None
+    known = _level(at(instance_noise, state.step), x) if conditional else ()  # pyright: ignore[reportArgumentType]
     real_scores, fake_scores = use(critic, x, *known), use(critic, fake, *known)
     return use, Play(real_scores, fake_scores, (x, fake), use.function(critic, *known), penalty_key, state.step)
 
   return play
 
 
-def _abilities(nets: Mapping[str, Net], critic: str, latent: Callable, noise_conditional: bool) -> dict[str, Callable]:
+def _abilities(nets: Mapping[str, Net], critic: str, latent: Callable, noise_conditional: bool) -> dict[str, Any]:
   """Samples, and scores of data, without noise."""
 
   def sample(params, stats, key, n, latents=None):
@@ -183,7 +184,7 @@ def _abilities(nets: Mapping[str, Net], critic: str, latent: Callable, noise_con
   return {"sample": sample, "score": score}
 
 
-def _level(deviation: Number | None, x: jax.Array) -> tuple[jax.Array]:
+def _level(deviation: Number, x: jax.Array) -> tuple[jax.Array]:
   """A level of noise as an input of a net beside x [B, ...]: [B]."""
   return (jnp.full(len(x), deviation, x.dtype),)
 

@@ -4,8 +4,8 @@ information maximizing generative adversarial nets", eq. 6:
     min_{G, Q} max_D V(D, G) - lambda L_I(G, Q),    L_I = E[log Q(c | G(z, c))] + H(c).
 
 D and Q are heads on one trunk. Two variants are published, and differ in who owns Q. In the equation the generator
-does: the trunk then learns from V alone. In the authors' code the discriminator does, and the trunk learns from both; the
-generator minimises the same loss in each.
+does: the trunk then learns from V alone. In the authors' code the discriminator does, and the trunk learns from both;
+the generator minimises the same loss in each.
 """
 
 from collections.abc import Callable, Mapping

@@ -4,7 +4,7 @@ from typing import Any
 
 from gan_jax.game import Game, Net, Scheduled
 from gan_jax.games._extends import extends
-from gan_jax.games.gan import pair, specs
+from gan_jax.games.gan import Play, pair, specs
 from gan_jax.losses.adversarial import relativistic
 from gan_jax.losses.penalties import r1_and_r2
 from gan_jax.optim import at
@@ -28,11 +28,11 @@ def make(
   """
   loss = relativistic()
 
-  def discriminator_loss(play):
+  def discriminator_loss(play: Play):
     penalty = r1_and_r2(play.critic, *play.seen, play.key)
     return loss.discriminator(play.real, play.fake) + at(gamma, play.step) * penalty, {"penalty": penalty}
 
-  def generator_loss(play):
+  def generator_loss(play: Play):
     return loss.generator(play.fake, play.real)
 
   nets = {"generator": generator, "discriminator": discriminator}

@@ -32,7 +32,7 @@ def make(*, generator: Net, critic: Net, clip: Number = 0.01, critic_steps: int 
     critic_steps: critic moves a round, each with a batch and latents of its own.
   """
 
-  def critic_loss(play):
+  def critic_loss(play: gan.Play):
     w1 = jnp.mean(play.real) - jnp.mean(play.fake)  # eq. 2
     return -w1, {"w1": w1}
 

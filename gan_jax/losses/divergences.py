@@ -1,16 +1,17 @@
 """f-divergences and the adversarial losses that they make, after Nowozin et al. 2016 (f-GAN).
 
-D_f(P||Q) = E_q[f(p/q)] for a convex f with f(1) = 0. Its variational form (their eq. 4) is the largest value over functions
-T of E_p[T(x)] - E_q[f*(T(x))], where f*(t) = sup over u >= 0 of u t - f(u); the largest value is reached at T* = f'(p/q)
-(their eq. 5). A network's raw score v becomes T through an output activation that keeps it in the domain of f*.
+D_f(P||Q) = E_q[f(p/q)] for a convex f with f(1) = 0. Its variational form (their eq. 4) is the largest value over
+functions T of E_p[T(x)] - E_q[f*(T(x))], where f*(t) = sup over u >= 0 of u t - f(u); the largest value is reached at
+T* = f'(p/q) (their eq. 5). A network's raw score v becomes T through an output activation that keeps it in the domain
+of f*.
 
-Two such activations are at hand. `activation` is g_f of their table 6. `log_ratio` reads v as log(p/q), so T = f'(e^v): then
-f*(T) = e^v f'(e^v) - f(e^v), and every divergence has its optimum at the same v.
+Two such activations are at hand. `activation` is g_f of their table 6. `log_ratio` reads v as log(p/q), so T =
+f'(e^v): then f*(T) = e^v f'(e^v) - f(e^v), and every divergence has its optimum at the same v.
 
 Normalisation is that of their tables 1 and 6: the Jensen-Shannon divergence is twice the usual one, and GAN's f(1) is
 -log 4. Where f'(0+) is finite the table's closed form of f* goes on below it; the exact conjugate is the constant -f(0)
-there, and that is what `conjugate` gives: for Pearson below -2, total variation below -1/2, alpha > 1 below -1/(alpha - 1).
-Values are in nats.
+there, and that is what `conjugate` gives: for Pearson below -2, total variation below -1/2, alpha > 1 below -1/(alpha
+- 1). Values are in nats.
 
 D_f(P||Q) with the data second is the divergence of `swapped(f)`, u f(1/u), with the data first.
 """
@@ -61,7 +62,8 @@ class FDivergence(NamedTuple):
 
 
 def _below(bound: float, conjugate: Function, inside: float) -> Function:
-  """f* as `conjugate` below `bound` and infinite from there on; `inside` is any point of the domain, for safe gradients."""
+  """f* as `conjugate` below `bound` and infinite from there on; `inside` is any point of the domain, for safe
+  gradients."""
 
   def exact(t: jax.Array) -> jax.Array:
     return jnp.where(t < bound, conjugate(jnp.where(t < bound, t, inside)), jnp.inf)
@@ -206,8 +208,8 @@ def total_variation() -> FDivergence:
 def log_lambert(y: jax.Array) -> jax.Array:
   """log W(e^y), the root s of s + e^s = y; Lambert's W without its overflow, to machine precision, any shape.
 
-  Newton's method from the right of the root of a convex function comes down to it without a step too far; the derivative is
-  implicit, ds/dy = 1 / (1 + e^s).
+  Newton's method from the right of the root of a convex function comes down to it without a step too far; the
+  derivative is implicit, ds/dy = 1 / (1 + e^s).
   """
 
   def newton(_, s):
@@ -270,7 +272,8 @@ def weighted_jensen_shannon(pi: float) -> FDivergence:
 
 
 def alpha(a: float) -> FDivergence:
-  """The alpha divergence, f(u) = (u^a - 1 - a (u - 1)) / (a (a - 1)); a is neither 0 nor 1, which are reverse KL and KL.
+  """The alpha divergence, f(u) = (u^a - 1 - a (u - 1)) / (a (a - 1)); a is neither 0 nor 1, which are reverse KL and
+  KL.
 
   Half of Pearson at a = 2, half of Neyman at a = -1, twice the squared Hellinger distance at a = 1/2.
 
@@ -389,7 +392,8 @@ def density_ratio(divergence: FDivergence, scores: jax.Array, parametrisation: s
 
 
 def primal(divergence: FDivergence, fake: jax.Array, parametrisation: str = "activation") -> jax.Array:
-  """E_q[f(p/q)] with the ratio read off the scores [B] of samples of q: an estimate of D_f without its conjugate, in nats.
+  """E_q[f(p/q)] with the ratio read off the scores [B] of samples of q: an estimate of D_f without its conjugate, in
+  nats.
 
   It equals the dual at the optimum, and is no bound elsewhere. It is a measure, not a generator's loss: how q's samples
   move D_f is said by -f*(T), which is not the gradient of f(p/q).
@@ -437,8 +441,8 @@ def integrate_bound(
   paper = parametrisation == "activation"
   first, second = (log_p, log_q) if data_first else (log_q, log_p)
   v = _soft_clip(scores, divergence.growth)
-  t = (divergence.activation if paper else divergence.log_ratio)(v)
-  conjugate = (divergence.conjugate_activation if paper else divergence.conjugate_log_ratio)(v)
+  t = (divergence.activation if paper else divergence.log_ratio)(v)  # pyright: ignore[reportOptionalCall]
+  conjugate = (divergence.conjugate_activation if paper else divergence.conjugate_log_ratio)(v)  # pyright: ignore[reportOptionalCall]
   return jnp.trapezoid(jnp.exp(first) * t - jnp.exp(second) * conjugate, x)
 
 
@@ -460,7 +464,8 @@ def fgan(
     parametrisation: how a score becomes T, "activation" (their table 6) or "log_ratio".
 
   Raises:
-    ConfigError: if `generator_step` or `parametrisation` is none of these, or the log ratio has no gradient (total variation).
+    ConfigError: if `generator_step` or `parametrisation` is none of these, or the log ratio has no gradient (total
+      variation).
   """
   if generator_step not in ("minimax", "alternative"):
     raise ConfigError(f"generator_step is 'minimax' or 'alternative', not {generator_step!r}")
@@ -473,10 +478,10 @@ def fgan(
   conjugate = divergence.conjugate_activation if paper else divergence.conjugate_log_ratio
 
   def first_term(scores):  # E[T] over the first distribution of D_f(first||second)
-    return jnp.mean(activation(_soft_clip(scores, divergence.growth)))
+    return jnp.mean(activation(_soft_clip(scores, divergence.growth)))  # pyright: ignore[reportOptionalCall]
 
   def second_term(scores):  # E[f*(T)] over the second
-    return jnp.mean(conjugate(_soft_clip(scores, divergence.growth)))
+    return jnp.mean(conjugate(_soft_clip(scores, divergence.growth)))  # pyright: ignore[reportOptionalCall]
 
   def discriminator_loss(real, fake):
     chex.assert_equal_shape([real, fake])

@@ -1,9 +1,9 @@
 """Penalties on the gradient of a score with respect to its input.
 
 Each is `(critic, real, fake, key) -> scalar`, without any weight; what it does not need it leaves alone. In
-`critic: x [B, ...] -> scores [B]` a score depends on its own sample alone (no batch norm: Gulrajani et al. 2017, section
-4); where it gives scores of patches, [B, ...], a sample's score is their sum. Norms are per sample, over all of its axes,
-in score per unit of data.
+`critic: x [B, ...] -> scores [B]` a score depends on its own sample alone (no batch norm: Gulrajani et al. 2017,
+section 4); where it gives scores of patches, [B, ...], a sample's score is their sum. Norms are per sample, over all
+of its axes, in score per unit of data.
 """
 
 from collections.abc import Callable

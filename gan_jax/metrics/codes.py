@@ -78,7 +78,11 @@ def mutual_information(
       estimate = mutual_info_classif if c in discrete_codes else mutual_info_regression
       # The seed is of the noise, 1e-10 of the values, that parts those which are equal.
       found[c, varied] = estimate(
-        factors[:, varied], code, discrete_features=discrete, n_neighbors=_NEIGHBOURS, random_state=0
+        factors[:, varied],
+        code,
+        discrete_features=discrete,  # pyright: ignore[reportArgumentType]
+        n_neighbors=_NEIGHBOURS,
+        random_state=0,
       )
   return found
 

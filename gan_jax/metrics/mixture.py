@@ -14,11 +14,12 @@ from scipy.stats import norm
 def grid(
   weights: np.ndarray, means: np.ndarray, scales: np.ndarray, points: int = 4_001
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns x [points], wide enough for the mixture and for a Gaussian fitted to it, and the mixture's log density there."""
+  """Returns x [points], wide enough for the mixture and for a Gaussian fitted to it, and the mixture's log density
+  there."""
   reach = 10.0 * np.sqrt(_variance(weights, means, scales)) + 10.0 * np.max(scales)
   centre = np.sum(weights * means)
   x = np.linspace(centre - reach, centre + reach, points)
-  return x, logsumexp(np.log(weights) + norm.logpdf(x[:, None], means, scales), axis=1)
+  return x, logsumexp(np.log(weights) + norm.logpdf(x[:, None], means, scales), axis=1)  # pyright: ignore[reportReturnType]
 
 
 def best_gaussian(
@@ -38,8 +39,8 @@ def best_gaussian(
     data_first: the orientation.
 
   Returns:
-    mu_star, sigma_star, divergence_star (nats): the lowest of the minima found from the mixture's own moments and from each
-    component, for a mode-seeking divergence has a minimum at each.
+    mu_star, sigma_star, divergence_star (nats): the lowest of the minima found from the mixture's own moments and from
+    each component, for a mode-seeking divergence has a minimum at each.
   """
   x, log_p = grid(weights, means, scales, points=40_001)
 

@@ -23,12 +23,13 @@ def from_linen(module: linen.Module, *example: Any) -> Net:
     *example: example inputs of `__call__`, arrays or `jax.ShapeDtypeStruct`s; only their shapes and types count.
 
   Returns:
-    The net. `apply` gives `key` to the module's random streams under the name "dropout", and leaves the statistics as they
-    are when `train` is False; what flax refuses, such as inputs of another width than the parameters', is a ValueError.
+    The net. `apply` gives `key` to the module's random streams under the name "dropout", and leaves the statistics as
+    they are when `train` is False; what flax refuses, such as inputs of another width than the parameters', is a
+    ValueError.
   """
   takes_train = "train" in inspect.signature(type(module).__call__).parameters
 
-  def mode(train: bool) -> dict[str, bool]:
+  def mode(train: bool) -> dict[str, Any]:
     return {"train": train} if takes_train else {}
 
   def init(key):
@@ -65,6 +66,18 @@ def only_input(spec: NetSpec) -> Shape:
   return spec.inputs[0]  # pyright: ignore[reportReturnType]  # names have been resolved
 
 
+def only_vector(spec: NetSpec) -> int:
+  """The size of the one input that a net takes, a vector.
+
+  Raises:
+    ConfigError: if the game gives it several, or something else.
+  """
+  shape = only_input(spec)
+  if len(shape) != 1:
+    raise ConfigError(f"it takes a vector, and the game gives it {_listed([shape])}")
+  return shape[0]
+
+
 def square_image(shape: Shape | None) -> tuple[int, int]:
   """(side, channels) of images [H, H, C].
 
@@ -80,7 +93,7 @@ def positive(**values: Any) -> None:
   """Raises ConfigError if a setting, or an entry of one, is no integer of at least 1."""
   for name, value in values.items():
     for each in value if isinstance(value, tuple | list) else (value,):
-      if not isinstance(each, numbers.Integral):
+      if not isinstance(each, numbers.Integral) or isinstance(each, bool):
         raise ConfigError(f"{name} is {each!r}; it has to be an integer")
       if each < 1:
         raise ConfigError(f"{name} is {each}; it has to be at least 1")
@@ -94,8 +107,9 @@ def from_nnx(construct: Callable[[nnx.Rngs], nnx.Module]) -> Net:
   """Makes a `Net` of a `flax.nnx` module.
 
   Args:
-    construct: makes the module from its random streams, `lambda rngs: MyModule(64, rngs=rngs)`. It is a function, not a
-      module that is already there, so that each key, and with it each member of a sweep, starts from weights of its own.
+    construct: makes the module from its random streams, `lambda rngs: MyModule(64, rngs=rngs)`. It is a function, not
+      a module that is already there, so that each key, and with it each member of a sweep, starts from weights of its
+      own.
 
   Returns:
     The net. Variables of type `nnx.Param` are the parameters, all others but random state the statistics. `apply` seeds

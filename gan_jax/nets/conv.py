@@ -68,9 +68,9 @@ def conv(
     if tuple(lhs_dilation) != (1, 1):
       raise ValueError(f"padding {padding!r} has no settled meaning with lhs_dilation {lhs_dilation}: give numbers.")
     window = [_span(k, r) for k, r in zip(kernel.shape, rhs_dilation)]
-    padding = lax.padtype_to_pads(x.shape[1:3], window, strides, padding)
+    padding = lax.padtype_to_pads(x.shape[1:3], window, strides, padding)  # pyright: ignore[reportAssignmentType]
   pads = tuple((int(low), int(high)) for low, high in padding)
-  return _conv(x, kernel, _Geometry(tuple(strides), pads, tuple(lhs_dilation), tuple(rhs_dilation)))
+  return _conv(x, kernel, _Geometry(tuple(strides), pads, tuple(lhs_dilation), tuple(rhs_dilation)))  # pyright: ignore[reportArgumentType]
 
 
 def upsample_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -207,7 +207,7 @@ def _halve_kernel(x, dy):
 
 
 def _spread(x, kernel, pads):
-  """A plain convolution to few channels: every pixel times the whole kernel, then what falls on one place is added up."""
+  """A plain convolution to few channels: every pixel times the whole kernel, then sums of what falls on one place."""
   kh, kw, c, o = kernel.shape
   x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   h, w = x.shape[1] - kh + 1, x.shape[2] - kw + 1
@@ -215,7 +215,7 @@ def _spread(x, kernel, pads):
   z = jnp.matmul(x.reshape(-1, c), kernel.transpose(2, 0, 1, 3).reshape(c, -1), preferred_element_type=sums)
   z = lax.optimization_barrier(z.reshape(*x.shape[:3], kh, kw, o))
   rows = sum(z[:, i : i + h, :, i] for i in range(kh))
-  return sum(rows[:, :, j : j + w, j] for j in range(kw)).astype(x.dtype)
+  return sum(rows[:, :, j : j + w, j] for j in range(kw)).astype(x.dtype)  # pyright: ignore[reportAttributeAccessIssue, reportIndexIssue]
 
 
 def _plain(geometry):
@@ -257,10 +257,10 @@ def _conv(x, kernel, geometry):
 def _kernel_gradient(x, dy, geometry, size):
   """The transpose of `_conv(x, kernel, geometry)` in its kernel, of spatial `size`, at `dy`."""
   pads = tuple(
-    (low, _span(m, s) + _span(k, r) - 1 - _span(n, l) - low)
-    for n, k, m, (s, (low, _), l, r) in zip(x.shape[1:], size, dy.shape[1:], zip(*geometry))
+    (low, _span(m, s) + _span(k, rhs) - 1 - _span(n, lhs) - low)
+    for n, k, m, (s, (low, _), lhs, rhs) in zip(x.shape[1:], size, dy.shape[1:], zip(*geometry))
   )
-  transposed = _Geometry(geometry.rhs_dilation, pads, geometry.lhs_dilation, geometry.strides)
+  transposed = _Geometry(geometry.rhs_dilation, pads, geometry.lhs_dilation, geometry.strides)  # pyright: ignore[reportArgumentType]
 
   def canonical(x, dy):
     return _lax_conv(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), transposed).transpose(1, 2, 0, 3)
@@ -275,10 +275,10 @@ def _kernel_gradient(x, dy, geometry, size):
 def _input_gradient(dy, kernel, geometry, size):
   """The transpose of `_conv(x, kernel, geometry)` in its input, of spatial `size`, at `dy`."""
   pads = tuple(
-    (_span(k, r) - 1 - low, _span(n, l) - _span(m, s) + low)
-    for n, k, m, (s, (low, _), l, r) in zip(size, kernel.shape, dy.shape[1:], zip(*geometry))
+    (_span(k, rhs) - 1 - low, _span(n, lhs) - _span(m, s) + low)
+    for n, k, m, (s, (low, _), lhs, rhs) in zip(size, kernel.shape, dy.shape[1:], zip(*geometry))
   )
-  return _conv(dy, _flip(kernel), _Geometry(geometry.lhs_dilation, pads, geometry.strides, geometry.rhs_dilation))
+  return _conv(dy, _flip(kernel), _Geometry(geometry.lhs_dilation, pads, geometry.strides, geometry.rhs_dilation))  # pyright: ignore[reportArgumentType]
 
 
 def _conv_backward(geometry, inputs, dy):

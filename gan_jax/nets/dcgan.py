@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from gan_jax.errors import ConfigError
 from gan_jax.game import Net, NetSpec
-from gan_jax.nets.adapt import from_spec, only_input, positive, square_image
+from gan_jax.nets.adapt import from_spec, only_input, only_vector, positive, square_image
 from gan_jax.nets.conv import Conv, UpsampleConv
 from gan_jax.nets.layers import BatchNorm
 
@@ -132,9 +132,9 @@ def generator(spec: NetSpec, /, *, width: int = 32, dtype: jnp.dtype = jnp.float
   """A `Generator` from one latent to square images.
 
   Raises:
-    ConfigError: if the game asks for another shape, or `width` is below 1.
+    ConfigError: if the game asks for something else, or `width` is below 1.
   """
-  only_input(spec)
+  only_vector(spec)
   resolution, channels = square_image(spec.output)
   positive(width=width)
   return from_spec(Generator(resolution, width, channels, dtype), spec)

@@ -107,8 +107,8 @@ class InstanceNorm(nn.Module):
     y = x.astype(jnp.float32)
     # In two passes: the maps of a flat image differ by little from a large mean, and in one pass that is lost.
     y = y - y.mean((1, 2), keepdims=True)
-    # The root is taken of [B, C]: of [B, 1, 1, C] XLA compiles it differently inside a gradient and outside (jax 0.10.2),
-    # and CycleGAN's two moves no longer share their translations.
+    # The root is taken of [B, C]: of [B, 1, 1, C] XLA compiles it differently inside a gradient and outside (jax
+    # 0.10.2), and CycleGAN's two moves no longer share their translations.
     scale = jax.lax.rsqrt(jnp.square(y).mean((1, 2)) + self.epsilon)
     return (y * scale[:, None, None]).astype(x.dtype)
 
@@ -129,7 +129,10 @@ class FourierFeatures(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, noise: jax.Array | None = None) -> jax.Array:
-    """[B, D] -> [B, 2 waves]; `noise` [B] is a standard deviation in units of x. The w are in the collection "waves"."""
+    """[B, D] -> [B, 2 waves]; `noise` [B] is a standard deviation in units of x.
+
+    The w are in the collection "waves".
+    """
     w = self.variable("waves", "w", lambda: self._draw(self.make_rng("params"), x.shape[-1])).value
     waves = [jnp.cos(x @ w), jnp.sin(x @ w)]
     if noise is not None:

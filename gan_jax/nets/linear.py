@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gan_jax.errors import ConfigError
 from gan_jax.game import Net, NetSpec
-from gan_jax.nets.adapt import from_spec, only_input
+from gan_jax.nets.adapt import from_spec, only_input, only_vector
 
 
 class Affine(nn.Module):
@@ -71,24 +72,46 @@ class Line(nn.Module):
 
 
 def affine(spec: NetSpec, /) -> Net:
-  """`Affine`, with one input."""
-  only_input(spec)
+  """`Affine`, of a vector.
+
+  Raises:
+    ConfigError: if the game gives it something else.
+  """
+  only_vector(spec)
   return from_spec(Affine(), spec)
 
 
 def point(spec: NetSpec, /, *, start: float = 1.0) -> Net:
-  """`Point`, with one input."""
+  """`Point`, with one input.
+
+  Raises:
+    ConfigError: if the game gives it several.
+  """
   only_input(spec)
   return from_spec(Point(start), spec)
 
 
 def slope(spec: NetSpec, /, *, start: float = 1.0) -> Net:
-  """`Slope`, with one input."""
-  only_input(spec)
+  """`Slope`, of one number.
+
+  Raises:
+    ConfigError: if the game gives it something else.
+  """
+  _one_number(spec)
   return from_spec(Slope(start), spec)
 
 
 def line(spec: NetSpec, /, *, start: float = 1.0) -> Net:
-  """`Line`, with one input."""
-  only_input(spec)
+  """`Line`, of one number.
+
+  Raises:
+    ConfigError: if the game gives it something else.
+  """
+  _one_number(spec)
   return from_spec(Line(start), spec)
+
+
+def _one_number(spec: NetSpec) -> None:
+  size = only_vector(spec)
+  if size != 1:
+    raise ConfigError(f"it takes one number, and the game gives it {size}")

@@ -1,6 +1,7 @@
 """Multi-layer perceptrons, for toy distributions, small images, and as heads on features."""
 
 import math
+import numbers
 from collections.abc import Callable, Sequence
 
 import jax
@@ -57,8 +58,8 @@ class Discriminator(nn.Module):
     powers: the inputs are x, x^2, ..., up to this power: beyond the data, a log density ratio of Gaussians goes on as a
       quadratic function, which bounded units of x alone cannot.
     fourier: how many random Fourier features stand beside the data as inputs (Tancik et al. 2020); 0 for none.
-    frequencies: the lowest and the highest length of their wave vectors, in radians per unit of data; in between, lengths
-      are log-uniform.
+    frequencies: the lowest and the highest length of their wave vectors, in radians per unit of data; in between,
+      lengths are log-uniform.
     dtype: of the computation; parameters and scores are float32.
   """
 
@@ -93,7 +94,7 @@ class Discriminator(nn.Module):
 
 
 class Head(nn.Module):
-  """Dense layers from features or data to numbers: InfoGAN's recognition head (Chen et al. 2016, appendix C.1), encoders.
+  """Dense layers from features or data to numbers: encoders, InfoGAN's recognition head (Chen et al. 2016, app. C.1).
 
   Attributes:
     outputs: how many numbers.
@@ -128,7 +129,7 @@ def generator(
   Raises:
     ConfigError: if a layer has no unit, or the game does not say the shape of the output.
   """
-  positive(hidden=hidden)
+  _check_layers(hidden)
   shape = _known(spec)
   output = jnp.tanh if len(shape) == 3 else None
   return from_spec(Generator(shape, hidden, activation, batch_norm, output, dtype), spec)
@@ -149,13 +150,23 @@ def discriminator(
   """A `Discriminator` of one input or several; one of shape () is the level of noise.
 
   Raises:
-    ConfigError: if a layer has no unit, or the frequencies are not two positive numbers, the lower one first.
+    ConfigError: if a layer has no unit, `fourier` is below 0, the frequencies are not two positive numbers, the lower
+      one first, or there are several levels of noise, or no Fourier features that one could fade.
   """
-  positive(hidden=hidden, powers=powers)
-  if not (len(frequencies) == 2 and all(isinstance(f, int | float) for f in frequencies)):
+  _check_layers(hidden)
+  positive(powers=powers)
+  if not isinstance(fourier, numbers.Integral) or fourier < 0:
+    raise ConfigError(f"fourier is {fourier!r}; it has to be an integer of at least 0, which gives no features")
+  pair = isinstance(frequencies, tuple | list) and len(frequencies) == 2
+  if not (pair and all(isinstance(f, int | float) for f in frequencies)):
     raise ConfigError(f"frequencies is {frequencies!r}; it has to be two numbers")
   if not 0.0 < frequencies[0] <= frequencies[1]:
     raise ConfigError(f"frequencies is {frequencies!r}; they have to be above 0, the lower one first")
+  levels = spec.inputs.count(())
+  if levels > 1:
+    raise ConfigError(f"it takes one level of noise, and the game gives it {levels}")
+  if levels and not fourier:
+    raise ConfigError("fourier is 0; the level of noise that the game gives it fades Fourier features alone")
   module = Discriminator(hidden, activation, spectral_norm, powers, fourier, frequencies, dtype)
   return from_spec(module, spec)
 
@@ -166,7 +177,7 @@ def head(spec: NetSpec, /, *, hidden: Sequence[int] = (128,), dtype: jnp.dtype =
   Raises:
     ConfigError: if a layer has no unit, or the game asks for something else than a vector.
   """
-  positive(hidden=hidden)
+  _check_layers(hidden)
   shape = _known(spec)
   if len(shape) != 1:
     raise ConfigError(f"it gives a vector, and the game asks for {list(shape)}")
@@ -177,6 +188,12 @@ def flat(inputs: Sequence[jax.Array]) -> jax.Array:
   """Inputs [B, ...] side by side, [B, D]."""
   vectors = [x.reshape(len(x), -1) for x in inputs]
   return vectors[0] if len(vectors) == 1 else jnp.concatenate(vectors, -1)
+
+
+def _check_layers(hidden: Sequence[int]) -> None:
+  if not isinstance(hidden, tuple | list):
+    raise ConfigError(f"hidden is {hidden!r}; it has to list the units of each layer, such as (256, 256)")
+  positive(hidden=hidden)
 
 
 def _known(spec: NetSpec) -> tuple[int, ...]:

@@ -49,8 +49,8 @@ class ResnetGenerator(nn.Module):
     """
     chex.assert_rank(x, 4)
     _check_resnet_size(x.shape[1:3])
-    normed = dict(use_bias=False, kernel_init=_init)
-    valid = dict(padding="VALID", kernel_init=_init)
+    normed: dict[str, Any] = dict(use_bias=False, kernel_init=_init)
+    valid: dict[str, Any] = dict(padding="VALID", kernel_init=_init)
     x = _reflect(x.astype(self.dtype), 3)
     x = nn.relu(InstanceNorm()(Conv(self.width, (7, 7), use_bias=False, **valid)(x)))
     for i in (2, 4):
@@ -147,7 +147,9 @@ class PatchDiscriminator(nn.Module):
         f"a PatchDiscriminator of {self.layers} layers scores images of at least {smallest}x{smallest}, "
         f"not {x.shape[1]}x{x.shape[2]}: give it fewer layers, or larger images"
       )
-    window = dict(kernel_size=(4, 4), padding=((1, 1), (1, 1))) if self.layers else dict(kernel_size=(1, 1))
+    window: dict[str, Any] = (
+      dict(kernel_size=(4, 4), padding=((1, 1), (1, 1))) if self.layers else dict(kernel_size=(1, 1))
+    )
     x = x.astype(self.dtype)
     for i in range(max(self.layers, 1) + 1):
       strides = (2, 2) if i < self.layers else (1, 1)

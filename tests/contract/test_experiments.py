@@ -1,4 +1,5 @@
-"""Every experiment and variant as it is: it builds, with its data and evaluators, and its rounds and evaluations trace."""
+"""Every experiment and variant as it is: it builds, with its data and evaluators, and its rounds and evaluations
+trace."""
 
 import ast
 

@@ -22,7 +22,8 @@ each_experiment = pytest.mark.parametrize("name", tiny.EACH)
 
 @functools.cache
 def played(name):
-  """Of a tiny experiment: itself, its config, its start, two rounds as one compiled scan, and where two of these lead."""
+  """Of a tiny experiment: itself, its config, its start, two rounds as one compiled scan, and where two of these
+  lead."""
   experiment, config = tiny.experiment_of(name)
   start = jax.jit(functools.partial(train.init, experiment.game))(KEY)
   two = jax.jit(lambda state, draw: train.make_scan(experiment.game, 2, draw)(state))
@@ -116,7 +117,8 @@ def test_bfloat16_computes_and_keeps_float32(name):
 @each_experiment
 @pytest.mark.skipif(len(jax.devices()) < 4, reason="needs four devices")
 def test_four_devices_play_as_one(name, monkeypatch):
-  """Every second game with its state split too, down to arrays of 16 numbers. One round, whose gradients are compared; pools fill, batch statistics are global."""
+  """Every second game with its state split too, down to arrays of 16 numbers. One round, whose gradients are compared;
+  pools fill, batch statistics are global."""
   single, config = tiny.experiment_of(name)
   dataset, fsdp = single.dataset, tiny.EACH.index(name) % 2 == 0
   monkeypatch.setattr(shard, "_SMALL", 16)

@@ -31,7 +31,8 @@ def short_mixture(**game):
 
 
 def test_the_minimax_step_finds_the_optimum_and_the_alternative_does_not():
-  """KL's best Gaussian has mu* = 1.0100, sigma* = 1.8311, reverse KL's 1.5779: the alternative step ends towards that."""
+  """KL's best Gaussian has mu* = 1.0100, sigma* = 1.8311, reverse KL's 1.5779: the alternative step ends towards
+  that."""
   found = played(short_mixture(), 3)
   np.testing.assert_allclose(found["mu_star"], 1.0100, atol=1e-3)
   np.testing.assert_allclose(np.median(found["mu"]), 1.0100, rtol=0.03)
@@ -88,7 +89,8 @@ def test_dirac_settles_or_does_not(variant, low, high):
 
 
 def test_parallel_lines():
-  """Jensen-Shannon's bound comes to its top, 2 log 2, and theta stays; the Wasserstein game brings the lines together."""
+  """Jensen-Shannon's bound comes to its top, 2 log 2, and theta stays; the Wasserstein game brings the lines
+  together."""
   config = configs.load("parallel_lines:jensen_shannon")
   config.train.rounds = 300
   assert played(config, 1)["theta"][0] > 0.98

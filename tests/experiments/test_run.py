@@ -193,7 +193,8 @@ def test_another_config_is_refused_and_touches_nothing(finished):
 
 
 def test_rounds_beyond_the_last_chunk(tmp_path):
-  """A number of rounds that chunks do not divide is played to the end; asked for more, the run falls into step again."""
+  """A number of rounds that chunks do not divide is played to the end; asked for more, the run falls into step
+  again."""
   steps = lambda: [row["step"] for row in report.read_metrics(tmp_path / "odd" / "metrics.jsonl")]
   assert int(loop.run(tiny(train_rounds=23), tmp_path / "odd", "odd").step) == 23
   assert steps() == [5, 10, 15, 20, 23]

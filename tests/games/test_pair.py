@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from gan_jax import train
 from gan_jax.errors import ConfigError
-from gan_jax.game import Net
+from gan_jax.game import Net, NetSpec
 from gan_jax.games import gan, wgan
 from gan_jax.losses import adversarial, penalties
 from gan_jax.nets import mlp
@@ -91,7 +91,7 @@ def test_the_penalty_is_added_with_its_weight_and_logged_without():
   np.testing.assert_allclose(w1(metrics), w1(without), rtol=1e-6)
   moved = after.params["discriminator"]["w"] - before.params["discriminator"]["w"]
   np.testing.assert_allclose(moved, -0.04 * np.array([3.0, 4.0]), rtol=1e-4)
-  # The generator's loss has no part of it, and what it would do to statistics is forgotten: the move counts as one call.
+  # The generator's loss has no part of it, and what it would do to statistics is forgotten: one call is counted.
   generated = [train.play(g, ("generator",), state, batch, KEY)[0].params for g in (plain, game)]
   chex.assert_trees_all_equal(*generated)
   assert float(after.stats["discriminator"]["calls"]) == 1.0
@@ -104,7 +104,7 @@ class BatchNormCritic(nn.Module):
 
 
 def test_the_penalty_sees_the_critic_as_in_training():
-  """By a batch's own statistics the scores sum to a constant, so R1 is 0; by running ones, at first 0 and 1, it is 1."""
+  """By a batch's own statistics the scores sum to a constant, so R1 is 0; by running ones, 0 and 1 at first, 1."""
   critic = from_linen(BatchNormCritic(), toy.SPEC((1, 2), jnp.float32))
   plain, game = (plane_game(discriminator=critic, **options) for options in ({}, r1(1.0)))
   state, batch = train.init(game, KEY), normal_batch(KEY)
@@ -142,15 +142,15 @@ def test_weight_and_noise_follow_a_schedule_of_the_round():
 
 
 def recorded(game, player):
-  """Everything that the critic is shown in one move, in the order of its calls."""
-  role, seen = "discriminator", []
+  """Everything that the critic sees in one move, in the order of its calls."""
+  critic, seen = game.nets["discriminator"], []
 
   def apply(params, stats, x, key=None, train=True):
     jax.debug.callback(lambda x: seen.append(np.asarray(x)), x, ordered=True)
-    return game.nets[role].apply(params, stats, x, key=key, train=train)
+    return critic.apply(params, stats, x, key=key, train=train)
 
   return seen, lambda **settings: train.play(
-    plane_game(discriminator=game.nets[role]._replace(apply=apply), **settings),
+    plane_game(discriminator=critic._replace(apply=apply), **settings),
     (player,),
     train.init(game, KEY),
     {"x": jnp.zeros((4000, 2))},
@@ -310,6 +310,49 @@ def test_a_noise_conditional_critic_sees_the_level_in_both_moves_and_none_in_eva
   np.testing.assert_array_equal(levels, np.zeros((1, 3)))
   with pytest.raises(ConfigError, match="the level of an instance_noise that is not there"):
     plane_game(noise_conditional=True)
+
+
+def test_a_noise_conditional_game_is_that_of_one_level_for_all_bit_for_bit():
+  """Both moves, R1 included, against a critic that fades its Fourier features by one number, as it once was given."""
+  critic = mlp.discriminator(NetSpec(((2,), ()), ()), hidden=(8,), activation=nn.softplus, fourier=4)
+
+  def by_hand(params, stats, x, level, key=None, train=True):
+    w = stats["waves"]["FourierFeatures_0"]["w"]
+    fade = jnp.exp(-0.5 * jnp.square(level[0] * jnp.linalg.norm(w, axis=0)))[None]
+    x = jnp.concatenate([x, jnp.cos(x @ w) * fade, jnp.sin(x @ w) * fade], -1)
+    x = nn.softplus(x @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"][None])
+    return (x @ params["Dense_1"]["kernel"] + params["Dense_1"]["bias"][None])[:, 0], stats
+
+  ends = []
+  for net in (critic, critic._replace(apply=by_hand)):
+    game = plane_game(discriminator=net, instance_noise=0.4, noise_conditional=True, **r1(0.1))
+    state = train.init(game, KEY)
+    for player in ("discriminator", "generator"):
+      state, metrics = train.play(game, (player,), state, normal_batch(KEY), KEY)
+      ends.append((state.params, metrics))
+  chex.assert_trees_all_equal(ends[:2], ends[2:])
+
+
+def test_samples_and_scores_are_those_outside_of_training():
+  """By running statistics, at first 0 and 1, which stay as they are; not by those of the batch."""
+  critic = from_linen(BatchNormCritic(), toy.SPEC((1, 2), jnp.float32))
+  generator = from_linen(nn.BatchNorm(use_scale=False, use_bias=False), toy.SPEC((1, 2), jnp.float32))
+  generator = generator._replace(
+    apply=lambda p, s, z, key=None, train=True: (100.0 * train + z, s)  # off by 100 in training
+  )
+  game = plane_game(generator=generator, discriminator=critic)
+  state = train.init(game, KEY)
+  x = 3.0 + jax.random.normal(KEY, (5, 2))
+  np.testing.assert_allclose(game.score(state.params, state.stats, x), x.sum(1), rtol=1e-4)
+  np.testing.assert_array_equal(game.sample(state.params, state.stats, KEY, 5, latents=x), x)
+
+
+def test_a_round_leaks_no_tracer():
+  """With a penalty, whose function of the critic is differentiated within the loss."""
+  game = plane_game(penalty=penalties.gradient_penalty, instance_noise=0.1, discriminator_steps=2)
+  state = train.init(game, KEY)
+  with jax.checking_leaks():
+    jax.jit(train.make_step(game)).lower(state, {"x": jnp.zeros((2, 4, 2))})
 
 
 def test_samples_decode_latents_that_are_given_and_scores_are_the_critics():

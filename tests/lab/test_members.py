@@ -7,8 +7,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-
 import tiny
+
 from experiments.lab import configs, loop, members
 from experiments.lab.build import build
 from gan_jax import report, shard

@@ -84,7 +84,8 @@ def test_waiting_is_a_share_of_the_time_since_the_chunk_before(images, tmp_path,
 
 
 def test_a_corrupt_file_saves_what_was_played(images, tmp_path):
-  """Heads are read at the start, bodies when it is their turn: here one in the fourth batch, which is the fourth round's."""
+  """Heads are read at the start, bodies when it is their turn: here one in the fourth batch, which is the fourth
+  round's."""
   config = streamed(images)
   config.train.chunk = config.log.every = 1
   batches = build(config).dataset.stream(4, config.seed, 0, (0, 1))

@@ -94,8 +94,9 @@ def test_value_and_gradient(name):
   np.testing.assert_allclose(gradient, by_fake_generator, rtol=1e-5, atol=1e-7)
 
 
-# Worked by hand for real = [1, -1], fake = [0, 2]; e.g. minimax: softplus(-1) + softplus(1) = 1.626523, halved 0.813262;
-# softplus(0) + softplus(2) = 2.820075, halved 1.410038; together 2.223299. Relativistic: softplus(-1) + softplus(3) = 3.361849.
+# Worked by hand for real = [1, -1], fake = [0, 2]; e.g. minimax: softplus(-1) + softplus(1) = 1.626523, halved
+# 0.813262; softplus(0) + softplus(2) = 2.820075, halved 1.410038; together 2.223299. Relativistic: softplus(-1) +
+# softplus(3) = 3.361849.
 BY_HAND = {
   "minimax": (2.2232995, -1.4100376),
   "non_saturating": (2.2232995, 0.4100376),

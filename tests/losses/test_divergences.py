@@ -227,7 +227,8 @@ def log_gaussian(x, mean, scale):
 
 
 def test_integrate_against_closed_forms():
-  """KL; Pearson's integral of p^2/q - 1; squared Hellinger 2 - 2 exp(-d^2/8) at equal scales; and SciPy for the rest."""
+  """KL; Pearson's integral of p^2/q - 1; squared Hellinger 2 - 2 exp(-d^2/8) at equal scales; and SciPy for the
+  rest."""
   x = jnp.asarray(np.linspace(-12.0, 12.0, 20_001))
   p, q = log_gaussian(x, 0.5, 1.0), log_gaussian(x, -0.5, 1.0)
   np.testing.assert_allclose(integrate(kl(), p, q, x), 0.5, rtol=1e-6)

@@ -1,9 +1,10 @@
-"""Dense nets against NumPy in float64: recognition heads, and discriminators that are shown powers of the data."""
+"""Dense nets against NumPy in float64: recognition heads, and discriminators of powers of the data and of noisy data."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from gan_jax.nets import mlp
 
@@ -71,6 +72,37 @@ def test_powers_stand_beside_fourier_features_of_the_data_itself():
     net = mlp.Discriminator(hidden=(), powers=powers, fourier=4)
     widths[powers] = net.init(KEY, x)["params"]["Dense_0"]["kernel"].shape[0]
   assert widths[3] - widths[1] == 4 and widths[1] > 2
+
+
+def hand_scores(variables, x, noise):
+  """One hidden layer on Fourier features that one number for the whole batch fades, as a scalar once did."""
+  w = variables["waves"]["FourierFeatures_0"]["w"]
+  fade = jnp.exp(-0.5 * jnp.square(noise * jnp.linalg.norm(w, axis=0)))[None]
+  x = jnp.concatenate([x, jnp.concatenate([jnp.cos(x @ w) * fade, jnp.sin(x @ w) * fade], -1)], -1)
+  hidden, last = (variables["params"][f"Dense_{i}"] for i in range(2))
+  x = nn.relu(x @ hidden["kernel"] + hidden["bias"][None])
+  return (x @ last["kernel"] + last["bias"][None])[:, 0]
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3, 2.0])
+def test_a_level_for_each_example_fades_as_one_for_all_did_bit_for_bit(noise):
+  x = jax.random.normal(KEY, (5, 2))
+  net = mlp.Discriminator(hidden=(6,), fourier=4)
+  variables = net.init(KEY, x)
+  expected = hand_scores(variables, x, noise)
+  np.testing.assert_array_equal(net.apply(variables, x, jnp.full(5, noise)), expected)
+  assert np.array_equal(net.apply(variables, x), expected) == (noise == 0.0)
+
+
+def test_every_example_has_its_own_level():
+  """Beside whatever else is an input, in any place."""
+  x, label, noise = jax.random.normal(KEY, (3, 2)), jnp.eye(3), jnp.array([0.0, 0.5, 3.0])
+  net = mlp.Discriminator(hidden=(6,), fourier=4)
+  variables = net.init(KEY, x, label)
+  together = net.apply(variables, x, noise, label)
+  alone = [net.apply(variables, x[i : i + 1], label[i : i + 1], noise[i : i + 1]) for i in range(3)]
+  np.testing.assert_allclose(together, jnp.concatenate(alone), rtol=1e-5)
+  assert np.abs(together - net.apply(variables, x, label))[1:].min() > 1e-3
 
 
 def test_computing_in_bfloat16_keeps_float32_outside():
