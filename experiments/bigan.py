@@ -1,0 +1,21 @@
+"""BiGAN with dense networks on handwritten digits: an encoder beside the generator. Donahue et al. 2017, section 4.1.
+
+python -m experiments.run --config=bigan
+"""
+
+from ml_collections import ConfigDict
+
+from experiments import base
+
+
+def get_config() -> ConfigDict:
+  config = base.get_config()
+  config.game = {"name": "bigan", "loss": {"name": "adversarial.non_saturating"}, "latent_dim": 50}
+  config.game.prior = {"name": "priors.uniform"}
+  config.nets.generator = {"name": "mlp.generator", "hidden": (512, 512), "batch_norm": True}
+  config.nets.encoder = {"name": "mlp.head", "hidden": (512, 512)}
+  config.nets.discriminator = {"name": "mlp.discriminator", "hidden": (512, 512)}
+  for player in ("discriminator", "generator"):
+    config.optimizer[player] = base.adam(2e-4)
+  config.train.rounds = 10_000
+  return config
