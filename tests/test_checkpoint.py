@@ -56,9 +56,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
   for file in (tmp_path / "c" / "1").rglob("*"):
     if file.is_file() and file.stat().st_size > 100:
       file.write_bytes(file.read_bytes()[:50])
-  expected = pytest.raises(
-    ConfigError, match=r"c/1 cannot be read \(.+\)\. With that folder moved away, .* the one before"
-  )
+  message = r"c/1 cannot be read \(.+\)\. With that folder moved away, .* the one before"
   with checkpoint.open_folder(tmp_path / "c") as checkpoints, pytest.raises(ConfigError, match=message):
     checkpoint.restore(checkpoints, played(1)[1])
 

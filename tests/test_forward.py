@@ -77,7 +77,7 @@ def test_a_function_of_a_net_forgets_statistics_and_can_be_differentiated():
   assert int(use.stats["own"]["uses"]) == 1
 
 
-def test_a_net_that_is_not_there_is_told():
+def test_a_net_that_is_not_there_is_named_beside_those_that_are():
   with pytest.raises(KeyError, match="the game has no net 'onw'; it has own"):
     used()("onw", jnp.ones(2))
 

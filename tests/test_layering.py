@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,31 +13,42 @@ PURE = {"jax", "chex"}
 STANDARD = set(sys.stdlib_module_names)
 LIBRARIES = STANDARD | {"numpy", "scipy", "sklearn", "skimage", "mlxtend", "tensorflow_datasets", "PIL"}
 LIBRARIES |= {"matplotlib", "tqdm", "orbax", "grain"}
+ERRORS = {"gan_jax.errors"}
+OF_GAMES = {f"gan_jax.{name}" for name in ("losses", "pool", "forward", "optim", "priors", "game", "games")}
 
-# A room, and what its files may import; of gan_jax the longest prefix is named.
-OWN = {"gan_jax.errors"}
+# What the files of a package, or a module, may import. A file falls under the longest name that fits.
 MAY_IMPORT = {
+  "gan_jax/__init__.py": set(),
   "gan_jax/errors.py": STANDARD,
   "gan_jax/priors.py": STANDARD | PURE,
-  "gan_jax/losses": STANDARD | PURE | OWN | {"gan_jax.losses"},
+  "gan_jax/pool.py": STANDARD | PURE,
+  "gan_jax/losses": STANDARD | PURE | ERRORS | {"gan_jax.losses"},
   "gan_jax/game.py": STANDARD | PURE | {"optax"},
   "gan_jax/forward.py": STANDARD | PURE | {"gan_jax.game"},
-  "gan_jax/nets": STANDARD | PURE | OWN | {"flax", "gan_jax.game", "gan_jax.nets"},
-  "gan_jax/pool.py": STANDARD | PURE,
-  "gan_jax/games": STANDARD
-  | PURE
-  | OWN
-  | {f"gan_jax.{name}" for name in ("losses", "pool", "forward", "optim", "priors", "game", "games")}
-  | {"gan_jax", "optax"},
   "gan_jax/optim.py": STANDARD | PURE | {"optax", "gan_jax.game"},
-  "gan_jax/shard.py": STANDARD | PURE | OWN | {"numpy", "gan_jax.game"},
+  "gan_jax/nets": STANDARD | PURE | ERRORS | {"flax", "gan_jax.game", "gan_jax.nets"},
+  "gan_jax/games": STANDARD | PURE | ERRORS | OF_GAMES | {"optax"},
   "gan_jax/train.py": STANDARD | PURE | {"optax", "gan_jax.game"},
-  "gan_jax/data": LIBRARIES | PURE | OWN | {"gan_jax.data", "gan_jax.cache"},
-  "gan_jax/metrics": LIBRARIES | PURE | OWN | {"optax", "gan_jax.metrics", "gan_jax.cache", "gan_jax.nets.conv"},
+  "gan_jax/shard.py": STANDARD | PURE | ERRORS | {"numpy", "gan_jax.game"},
+  "gan_jax/checkpoint.py": STANDARD | PURE | ERRORS | {"orbax", "gan_jax.game"},
   "gan_jax/cache.py": STANDARD | {"jax", "numpy", "filelock"},
-  "gan_jax/checkpoint.py": STANDARD | PURE | OWN | {"orbax", "gan_jax.game"},
-  "gan_jax/report.py": LIBRARIES | OWN,
-  "gan_jax/__init__.py": set(),
+  "gan_jax/data": LIBRARIES | PURE | ERRORS | {"gan_jax.data", "gan_jax.cache"},
+  "gan_jax/metrics": LIBRARIES | PURE | ERRORS | {"optax", "gan_jax.metrics", "gan_jax.cache", "gan_jax.nets.conv"},
+  "gan_jax/report.py": LIBRARIES | ERRORS,
+}
+# The same within experiments, of experiments alone. A command is a module directly in it that calls cli.start; any
+# other one is a config.
+USES = {
+  "command": {"config", "lab", "evaluators", "pytorch"},
+  "pytorch": {"pytorch", "lab"},
+  "lab": {"lab", "evaluators"},
+  "evaluators": {"evaluators"},
+  "config": {"config"},
+}
+MODULES = {
+  ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+  for folder in ("gan_jax", "experiments")
+  for path in sorted((ROOT / folder).rglob("*.py"))
 }
 
 
@@ -52,89 +64,87 @@ def imported(path: Path) -> set[str]:
   return modules
 
 
-def room(path: Path) -> str:
-  relative = path.relative_to(ROOT).as_posix()
-  return max((name for name in MAY_IMPORT if relative == name or relative.startswith(f"{name}/")), key=len)
+def neighbours(path: Path) -> set[str]:
+  """The modules of this repository that a file imports."""
+  found = set()
+  for module in imported(path):
+    known = [other for other in MODULES if module == other or module.startswith(f"{other}.")]
+    found |= {max(known, key=len)} if known else set()
+  return found
 
 
 def allowed(module: str, permitted: set[str]) -> bool:
-  return any(module == p or (p != "gan_jax" and module.startswith(f"{p}.")) for p in permitted)
+  return any(module == p or module.startswith(f"{p}.") for p in permitted)
 
 
-MODULES = {
-  ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-  for folder in ("gan_jax", "experiments")
-  for path in (ROOT / folder).rglob("*.py")
-}
+def foreign(path: Path, of: str | None = None) -> set[str]:
+  """What a file of gan_jax imports and must not; `of` names another entry of `MAY_IMPORT` than the file's own."""
+  if of is None:
+    relative = path.relative_to(ROOT).as_posix()
+    of = max((name for name in MAY_IMPORT if relative == name or relative.startswith(f"{name}/")), key=len)
+  return {module for module in imported(path) if not allowed(module, MAY_IMPORT[of])}
 
 
-def neighbours(name: str) -> set[str]:
-  """The modules of this repository that a module imports."""
-  found = set()
-  for module in imported(MODULES[name]):
-    known = [other for other in MODULES if module == other or module.startswith(f"{other}.")]
-    found |= {max(known, key=len)} if known else set()
-  return found - {name}
-
-
-def rooms(name: str) -> str:
-  """Of experiments: a command, a config, or one of its folders."""
-  parts = name.split(".")
-  if len(parts) > 2:
-    return parts[1]
+def layer(name: str) -> str:
+  """Of a module of experiments: its folder, or whether it is a command or a config."""
+  _, first, *_ = name.split(".")
+  if (ROOT / "experiments" / first).is_dir():
+    return first
   return "command" if "cli.start(" in MODULES[name].read_text() else "config"
 
 
-ABOVE = {  # which rooms of experiments a room may use
-  "command": {"command", "config", "lab", "evaluators", "pytorch"},
-  "pytorch": {"pytorch", "lab"},
-  "lab": {"lab", "evaluators"},
-  "evaluators": {"evaluators"},
-  "config": {"config"},
-}
+def foreign_in_experiments(path: Path, of: str) -> set[str]:
+  """What a file of this layer of experiments imports of experiments and must not."""
+  used = {other for other in neighbours(path) if other.startswith("experiments.")}
+  return {other for other in used if layer(other) not in USES[of]}
 
 
-@pytest.mark.parametrize("name", sorted(name for name in MODULES if name.startswith("experiments.")))
-def test_experiments_stand_apart(name):
-  """Commands above, the lab below them, evaluators below that; configs know configs alone."""
-  if name.count(".") == 1 and (ROOT / "experiments" / name.split(".")[1]).is_dir():
-    return  # a folder's own docstring and types
-  used = {other for other in neighbours(name) if other.startswith("experiments.")}
-  for other in used:
-    folder = (ROOT / other.replace(".", "/")).is_dir()
-    room = other.split(".")[1] if folder else rooms(other)
-    assert room in ABOVE[rooms(name)], f"{name} imports {other}"
-  if rooms(name) == "command":
-    assert not {other for other in used if not (ROOT / other.replace(".", "/")).is_dir() and rooms(other) == "command"}
-
-
-def test_no_module_imports_itself_by_way_of_others():
+def cycle(graph: Mapping[str, set[str]]) -> list[str]:
+  """A path that comes back to where it started, or nothing."""
   done: set[str] = set()
 
-  def visit(name, path):
-    assert name not in path, " -> ".join([*path, name])
-    if name not in done:
-      for other in neighbours(name):
-        visit(other, [*path, name])
-      done.add(name)
+  def visit(name: str, path: list[str]) -> list[str]:
+    if name in path:
+      return [*path[path.index(name) :], name]
+    if name in done:
+      return []
+    for other in sorted(graph[name]):
+      if found := visit(other, [*path, name]):
+        return found
+    done.add(name)
+    return []
 
-  for name in MODULES:
-    visit(name, [])
-  assert len(done) > 40
+  return next((found for name in graph if (found := visit(name, []))), [])
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "gan_jax").rglob("*.py")), ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_imports_point_one_way(path):
-  permitted = MAY_IMPORT[room(path)]
-  foreign = sorted(m for m in imported(path) if not allowed(m, permitted))
-  assert not foreign, f"{path.relative_to(ROOT)} imports {foreign}"
+  assert not foreign(path), f"{path.relative_to(ROOT)} imports {sorted(foreign(path))}"
 
 
-def test_the_rule_would_catch_a_break(tmp_path):
+@pytest.mark.parametrize("name", [name for name in MODULES if name.startswith("experiments.")])
+def test_commands_use_the_lab_and_the_lab_evaluators_and_not_the_other_way_round(name):
+  """Configs use configs alone, and no command another one."""
+  wrong = foreign_in_experiments(MODULES[name], layer(name))
+  assert not wrong, f"{name}, of the layer {layer(name)!r}, imports {sorted(wrong)}"
+
+
+def test_no_module_imports_itself_by_way_of_others():
+  graph = {name: neighbours(path) - {name} for name, path in MODULES.items()}
+  assert len(graph) > 40 and sum(map(len, graph.values())) > 100
+  assert cycle(graph) == []
+
+
+def test_the_rules_would_catch_a_break(tmp_path):
   source = tmp_path / "bad.py"
   source.write_text("import jax\ndef f():\n  from flax import linen\n  import gan_jax.train\n")
-  foreign = {m for m in imported(source) if not allowed(m, MAY_IMPORT["gan_jax/losses"])}
-  assert foreign == {"flax.linen", "gan_jax.train"}
+  assert foreign(source, "gan_jax/losses") == {"flax.linen", "gan_jax.train"}
+  source.write_text("import jax\ndef f():\n  from experiments import run, base\n  from experiments.lab import names\n")
+  assert foreign_in_experiments(source, "config") == {"experiments.run", "experiments.lab.names"}
+  assert foreign_in_experiments(source, "lab") == {"experiments.run", "experiments.base"}
+  assert foreign_in_experiments(source, "command") == {"experiments.run"}
+  assert cycle({"a": {"b"}, "b": {"c", "d"}, "c": set(), "d": {"b"}}) == ["b", "d", "b"]
+  assert cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
 def test_import_is_light():
@@ -150,8 +160,7 @@ def test_import_is_light():
 def test_a_run_waits_only_for_the_libraries_that_it_uses():
   code = (
     "import sys, experiments.run;"
-    "heavy = {'matplotlib', 'sklearn', 'skimage', 'pandas', 'grain', 'tensorflow_datasets', 'torch'};"
-    "unasked = heavy & set(sys.modules);"
-    "assert not unasked, unasked"
+    "slow = {'matplotlib', 'sklearn', 'skimage', 'pandas', 'grain', 'tensorflow_datasets', 'torch'} & set(sys.modules);"
+    "assert not slow, slow"
   )
   subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

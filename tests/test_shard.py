@@ -1,5 +1,7 @@
-"""Many devices and many processes give what one gives. Devices are virtual, so each case runs in processes of its
-own."""
+"""Many devices and many processes give what one gives. Devices are virtual.
+
+What needs several processes runs in processes of its own; that a round on four devices is that on one: tests/contract.
+"""
 
 import os
 import socket
@@ -7,11 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from jax.sharding import PartitionSpec
 from PIL import Image
 
-from gan_jax import report
+from gan_jax import report, shard
+from gan_jax.errors import ConfigError
+from gan_jax.game import Net, TrainState
 
 ROOT = Path(__file__).parent.parent
 SMALL = {
@@ -78,8 +86,7 @@ def same_metrics(one: Path, other: Path, tolerance: float) -> None:
 
 @pytest.mark.parametrize(("name", "tolerance"), [("dcgan", 2e-3), ("cyclegan", 2e-2)])
 def test_two_processes_equal_one(name, tolerance, tmp_path):
-  """Over 20 rounds of Adam rounding grows, by the rate and where losses have kinks; that rounds are equal is tested
-  above."""
+  """Over 20 rounds of Adam rounding grows, by the rate and where losses have kinks; single rounds: tests/contract."""
   one, two = tmp_path / "one", tmp_path / "two"
   rounds = lambda n: f"--config.train.rounds={n}"
   alone = start([*SMALL[name], rounds(20), f"--workdir={one}"], 1)
@@ -109,3 +116,104 @@ def test_each_process_reads_its_share_of_a_stream(tmp_path):
   together([*arguments, "--config.train.rounds=20", f"--workdir={two}"])
   finish(alone)
   same_metrics(one, two, 2e-2)
+
+
+needs_four_devices = pytest.mark.skipif(len(jax.devices()) < 4, reason="needs four devices")
+
+
+def specs(tree):
+  return jax.tree.map(lambda leaf: leaf.sharding.spec if isinstance(leaf, jax.Array) else leaf.spec, tree)
+
+
+@needs_four_devices
+def test_a_mesh_has_members_and_data_and_no_more_devices_than_there_are():
+  assert dict(shard.mesh(data=2, member=2).shape) == {"member": 2, "data": 2} and shard.mesh().size == 1
+  too_many = len(jax.devices()) + 1
+  with pytest.raises(ConfigError, match=f"a mesh of data {too_many} and member 1 takes {too_many} devices"):
+    shard.mesh(data=too_many)
+  for wrong in ({"data": 0}, {"member": -1}):
+    with pytest.raises(ConfigError, match="both are at least 1"):
+      shard.mesh(**wrong)
+
+
+def test_processes_that_are_not_given_and_not_found_are_a_mistake_of_the_config():
+  with pytest.raises(ConfigError, match="the processes of the run did not find each other.*distributed.coordinator"):
+    shard.connect()
+
+
+@needs_four_devices
+def test_batches_are_split_where_they_divide_and_whole_elsewhere():
+  """Every input of the net; numbers of no axis stay whole, and settings go through."""
+  seen = {}
+
+  def apply(params, stats, *inputs, key=None, train=True):
+    for name, x in zip("xyz", inputs):
+      jax.debug.inspect_array_sharding(x, callback=lambda s, name=name: seen.update({name: s.is_fully_replicated}))
+    return inputs[0] * params + inputs[2], {"train": train}
+
+  net = Net(lambda key: (jnp.array(2.0), {}), apply)
+  whole, split = (shard.split_batches(shard.mesh(n), net) for n in (1, 4))
+  assert whole is net
+  x, y = jnp.arange(8.0), jnp.arange(6.0)
+  run = jax.jit(lambda x, y, z: split.apply(jnp.array(2.0), {}, x, y, z, train=False))
+  output, stats = run(*shard.replicate(shard.mesh(4), (x, y, jnp.array(1.0))))
+  np.testing.assert_array_equal(output, 2.0 * x + 1.0)
+  assert seen == {"x": False, "y": True, "z": True} and not stats["train"]
+
+
+@needs_four_devices
+def test_fsdp_splits_large_arrays_along_their_longest_axis_that_divides():
+  large, odd, small = jnp.zeros((64, 128)), jnp.zeros((63, 127)), jnp.zeros((8, 8))
+  params = {"net": {"large": large, "tall": jnp.zeros((1024, 6)), "odd": odd, "small": small}}
+  state = TrainState(
+    step=jnp.array(0),
+    key=jax.random.key(0),
+    params=params,
+    stats={"net": large},
+    opt={"net": optax.sgd(0.1, momentum=0.9).init(params)},
+    ema={"net": {"params": params["net"], "stats": {}}},
+    memory={"x": large},
+  )
+  whole = PartitionSpec()
+  expected = {"large": PartitionSpec(None, "data"), "tall": PartitionSpec("data"), "odd": whole, "small": whole}
+  mesh = shard.mesh(4)
+  plain, fsdp = (specs(shard.state_shardings(mesh, state, on)) for on in (False, True))
+  assert set(jax.tree.leaves(plain, is_leaf=lambda s: isinstance(s, PartitionSpec))) == {whole}
+  assert fsdp.params == {"net": expected} and fsdp.ema["net"]["params"] == expected
+  assert fsdp.opt["net"][0].trace == {"net": expected}
+  assert {fsdp.step, fsdp.key, fsdp.stats["net"], fsdp.memory["x"]} == {whole}
+  placed = jax.device_put(state, shard.state_shardings(mesh, state, True))
+  assert placed.params["net"]["large"].addressable_data(0).shape == (64, 32)
+
+
+@needs_four_devices
+def test_what_is_put_on_the_devices_is_fetched_as_it_was():
+  mesh = shard.mesh(4)
+  tree = {"a": np.arange(12.0, dtype=np.float32).reshape(1, 3, 4), "b": np.array(3)}
+  copies = shard.replicate(mesh, tree)
+  assert all(leaf.is_fully_replicated and len(leaf.devices()) == 4 for leaf in jax.tree.leaves(copies))
+  batches = shard.shard_batches(mesh, {"x": tree["a"]})
+  assert batches["x"].addressable_data(0).shape == (1, 3, 1)
+  for given, found in ((tree, shard.fetch(mesh, copies)), ({"x": tree["a"]}, shard.fetch(mesh, batches))):
+    jax.tree.map(np.testing.assert_array_equal, found, given)
+  assert shard.replicate(shard.mesh(1), tree) is tree
+
+
+@needs_four_devices
+def test_members_are_split_and_what_they_share_is_whole():
+  """Each device has a share of the members, and all of what they share."""
+  shapes = []
+
+  def function(a, b, shared):
+    shapes.append((a.shape, b.shape, shared.shape))
+    return a * b[:, None] + shared.sum()
+
+  a, b, shared = jnp.arange(8.0).reshape(4, 2), jnp.arange(4.0), jnp.ones(3)
+  assert shard.split_members(shard.mesh(4), function) is function
+  found = jax.jit(shard.split_members(shard.mesh(member=4), function))(a, b, shared)
+  np.testing.assert_array_equal(found, a * b[:, None] + 3.0)
+  assert shapes == [((1, 2), (1,), (3,))]
+
+
+def test_a_flag_of_the_only_process_is_the_flag():
+  assert shard.any_process(True) is True and shard.any_process(False) is False

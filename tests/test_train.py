@@ -12,9 +12,9 @@ import optax
 import pytest
 from flax import linen as nn
 
-from gan_jax import train
+from gan_jax import pool, train
 from gan_jax.forward import forward
-from gan_jax.game import Aux, Game, Move, Player
+from gan_jax.game import Aux, Game, Move, Player, TrainState
 from gan_jax.games import gan
 from gan_jax.losses import adversarial
 from gan_jax.nets import mlp
@@ -22,6 +22,7 @@ from gan_jax.nets.adapt import from_linen
 
 import toy
 
+KEY = jax.random.key(0)
 IN_TURN = (Move(("a",)), Move(("b",), draws=False))
 
 
@@ -175,7 +176,7 @@ def test_repeated_moves_draw_their_own_batches_and_latents():
   for first in (0, 6):
     a, b = seen["x"][first : first + 4], seen["x"][first + 4 : first + 6]
     assert len({x for _, x in a}) == 4
-    assert {x for _, x in b} == {a[-1][1]}  # b is shown the last batch that a drew
+    assert {x for _, x in b} == {a[-1][1]}  # b reuses the last batch that a drew
   assert not {x for _, x in seen["x"][:6]} & {x for _, x in seen["x"][6:]}
 
 
@@ -342,7 +343,7 @@ def test_a_frozen_net_stays():
   assert leaves_differ(state.params["a"], new.params["a"])
 
 
-def two_players_of_one_generator(shared_key, seen=None):
+def three_players_of_one_generator(shared_key, seen=None):
   """Players a and b each own a head, c the generator; all move at once, and each begins with the same forward pass."""
   net = lambda i, o: from_linen(nn.Dense(o), toy.SPEC((1, i), jnp.float32))
   nets = {"generator": net(4, 32), "a": net(32, 1), "b": net(32, 1)}
@@ -368,18 +369,17 @@ def two_players_of_one_generator(shared_key, seen=None):
 @pytest.mark.parametrize(("shared_key", "different"), [(True, 1), (False, 3)])
 def test_players_with_one_key_draw_the_same_latents(shared_key, different):
   seen = []
-  game = two_players_of_one_generator(shared_key, seen)
+  game = three_players_of_one_generator(shared_key, seen)
   train.make_step(game)(train.init(game, jax.random.key(0)), {"x": jnp.zeros((1, 8, 4))})
   jax.effects_barrier()
   assert len(seen) == 3 and len({z.tobytes() for z in seen}) == different
 
 
 def test_players_with_one_key_share_a_forward_pass():
-  """Products of the compiled round: three forward passes of the generator become one, and each head's two become
-  one."""
+  """Products of the compiled round: three forward passes of the generator become one, each head's two become one."""
 
   def products(shared_key):
-    game = two_players_of_one_generator(shared_key)
+    game = three_players_of_one_generator(shared_key)
     state = train.init(game, jax.random.key(0))
     compiled = jax.jit(train.make_step(game)).lower(state, {"x": jnp.zeros((1, 8, 4))}).compile()
     return len(re.findall(r" dot\(| custom-call\([^\n]*(?:matmul|dot)", compiled.as_text()))
@@ -414,3 +414,28 @@ def test_the_next_stage_keeps_what_fits_and_nothing_else():
   chex.assert_trees_all_equal(anew.opt, fresh.opt)
   chex.assert_trees_all_equal(anew.params, carried.params)
   chex.assert_trees_all_equal(train.carry(old, start).replace(key=0), old.replace(key=0))
+
+
+def state_of(memory=(), **params):
+  fields = {"params": params, "stats": {}, "opt": {}, "ema": {}, "memory": memory}
+  return TrainState(step=jnp.array(5, jnp.int32), key=jax.random.key(1), **fields)
+
+
+def test_what_has_another_path_or_type_is_not_carried():
+  old = state_of(a={"w": jnp.ones(2), "n": jnp.ones((), jnp.int32)}, gone={"w": jnp.ones(2)})
+  fresh = state_of(a={"w": jnp.zeros(2), "n": jnp.zeros(())}, new={"w": jnp.zeros(2)}).replace(key=jax.random.key(2))
+  carried = train.carry(old, fresh)
+  chex.assert_trees_all_equal(carried.params, {"a": {"w": jnp.ones(2), "n": jnp.zeros(())}, "new": {"w": jnp.zeros(2)}})
+  assert carried.params["a"]["n"].dtype == jnp.float32
+  np.testing.assert_array_equal(jax.random.key_data(carried.key), jax.random.key_data(old.key))
+
+
+@pytest.mark.parametrize(("shape", "size"), [((4, 4, 1), 6), ((2, 2, 1), 4), ((2, 2, 1), 8)])
+def test_a_pool_of_another_size_begins_empty(shape, size):
+  """With the count of the old one, images that nobody made would be seen, or places that are not there written."""
+  old, _ = pool.exchange(pool.init((2, 2, 1), 6), KEY, jnp.ones((8, 2, 2, 1)))
+  assert int(old.count) == 6
+  carried = train.carry(state_of({"x": old}), state_of({"x": pool.init(shape, size)})).memory["x"]
+  assert int(carried.count) == 0 and carried.images.shape == (size, *shape)
+  kept = train.carry(state_of({"x": old}), state_of({"x": pool.init((2, 2, 1), 6)})).memory["x"]
+  chex.assert_trees_all_equal(kept, old)

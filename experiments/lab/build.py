@@ -96,9 +96,10 @@ def build_game(
 ) -> tuple[Game, dict[str, Any]]:
   """Makes the game of `config.game` out of the nets and optimizers of the config; returns its settings too."""
   name, module = names.find(names.GAME, config.game.name, "game.name")
-  names.check_settings(config.game, names.settings_of(module.specs, module.make), "game")
+  taken = names.settings_of(module.specs, module.make, nets=config.nets)
+  names.check_settings(config.game, taken, "game")
   settings = names.resolve_settings({k: v for k, v in config.game.items() if k != "name"}, "game")
-  for needed, parameter in names.settings_of(module.specs, module.make).items():
+  for needed, parameter in taken.items():
     if parameter.default is parameter.empty and needed not in settings:
       raise ConfigError(f"game.{needed} is missing: {name} has no default for it")
   specs = names.call("game", module.specs, data, **settings)

@@ -129,7 +129,7 @@ def complete(config: Config) -> None:
   for ability in ("specs", "make"):
     if not hasattr(game, ability):
       raise ConfigError(f"game.name is {config.game.name!r}, which is no game: it has no function {ability!r}")
-  names.fill(config.game, names.settings_of(game.specs, game.make), "game")
+  names.fill(config.game, names.settings_of(game.specs, game.make, nets=config.nets), "game")
   for role, section in config.nets.items():
     names.complete(section, names.NET, f"nets.{role}")
   for player, section in config.optimizer.items():

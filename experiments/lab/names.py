@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
 from gan_jax.errors import ConfigError
-from gan_jax.game import DataSpec, Net, Optimizers
+from gan_jax.game import Net
 from gan_jax.losses.adversarial import AdversarialLoss
 from gan_jax.losses.divergences import FDivergence
 
@@ -114,16 +114,25 @@ def known(kind: Kind) -> dict[str, Any]:
   return found
 
 
-def settings_of(*functions: Callable) -> dict[str, inspect.Parameter]:
-  """The settings that functions take: what is neither handed to them in use nor made of other parts of the config."""
-  made = (Net, Optimizers, DataSpec)
+# What a game's functions are given that is made of other parts of the config, beside its nets; and what it says once.
+_MADE = ("tx", "data", "dtype")
+
+
+def settings_of(*functions: Callable, nets: Iterable[str] = ()) -> dict[str, inspect.Parameter]:
+  """The settings that functions take: what is neither handed to them in use nor made of other parts of the config.
+
+  Args:
+    functions: their signatures count.
+    nets: names of nets, which a game's `make` takes beside settings.
+  """
+  besides = {*_MADE, *nets}
   return {
     name: parameter
     for function in functions
     for name, parameter in inspect.signature(function).parameters.items()
     if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    and parameter.annotation not in made
-    and name != "dtype"  # which the config says once, for all nets
+    and parameter.annotation is not Net
+    and name not in besides
   }
 
 

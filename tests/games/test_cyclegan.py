@@ -150,7 +150,7 @@ def test_the_defaults_are_the_papers():
 @pytest.mark.parametrize("pool_size", [0, 5])
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_discriminators_loss_is_halved(name, pool_size):
-  """A pool of 5 that is empty hands 3 images back as they are."""
+  """A pool of 5 that is empty returns 3 images as they are."""
   ours, theirs, _ = LOSSES[name]
 
   def value(numbers):
@@ -229,11 +229,13 @@ def test_discriminators_see_the_pools_and_generators_do_not():
   (_, _, fake_x, fake_y), _, _ = reference({**NUMBERS, **dict(DISCRIMINATORS_THAT_SHOW)}, batch)
   swapped = {}
   for domain, mark, fake in (("x", 1000.0, fake_x), ("y", -2000.0, fake_y)):
-    shown, stored = 32 * float(metrics[f"discriminators/fake_{domain}"]), np.asarray(after.memory[domain].images)
+    seen_by_it, stored = 32 * float(metrics[f"discriminators/fake_{domain}"]), np.asarray(after.memory[domain].images)
     kept = np.all(stored == mark, axis=(1, 2, 3))
-    # Whether shown or stored, nothing is lost: 50 marked images and 32 of the generator of this domain.
-    np.testing.assert_allclose(shown + stored.mean((1, 2, 3)).sum(), 50 * mark + fake.mean((1, 2, 3)).sum(), rtol=1e-4)
-    assert 4 < np.sum(~kept) < 28 and 4 < round(shown / mark) < 28
+    # Whether seen or stored, nothing is lost: 50 marked images and 32 of the generator of this domain.
+    np.testing.assert_allclose(
+      seen_by_it + stored.mean((1, 2, 3)).sum(), 50 * mark + fake.mean((1, 2, 3)).sum(), rtol=1e-4
+    )
+    assert 4 < np.sum(~kept) < 28 and 4 < round(seen_by_it / mark) < 28
     for image in stored[~kept]:
       assert np.any(np.all(np.isclose(fake, image, rtol=1e-4, atol=1e-5), axis=(1, 2, 3)))
     swapped[domain] = kept
@@ -305,7 +307,7 @@ def test_every_use_of_a_net_has_a_key_of_its_own():
   assert len(keys) == len(set(keys)) == 16
 
 
-def test_samples_are_translations():
+def test_translations_are_those_outside_of_training():
   def shifted(net):
     """As it is, but off by 100 in training."""
     return net._replace(apply=lambda p, s, x, key=None, train=True: (net.apply(p, s, x)[0] + 100.0 * train, s))
@@ -347,12 +349,11 @@ def test_refusals(settings, message):
 @pytest.mark.parametrize(
   "batch", [{"x": BATCH["x"]}, {**BATCH, "y": BATCH["y"][:, :1]}], ids=["one domain", "another shape"]
 )
-def test_batches_that_do_not_fit_are_told(batch):
+def test_batches_that_do_not_fit_are_noted_with_their_shapes(batch):
   with pytest.raises((KeyError, AssertionError, TypeError)) as caught:
     train.init(line_game(), KEY, batch)
-  assert (
-    "the loss of player 'discriminators'" in caught.value.__notes__[-1] and "(3, 2, 2, 1)" in caught.value.__notes__[-1]
-  )
+  note = caught.value.__notes__[-1]
+  assert "the loss of player 'discriminators'" in note and "(3, 2, 2, 1)" in note
 
 
 def test_weights_are_an_axis():

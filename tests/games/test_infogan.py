@@ -82,11 +82,11 @@ def moved(before, after):
 def test_each_term_moves_its_nets_and_no_other(owner, classes, numbers, loss):
   """V moves trunk, D and G; lambda L_I moves G, and Q and the trunk where their owner minimises it."""
   game = linear_game(recognition_owner=owner, categorical_weight=classes, continuous_weight=numbers, loss=loss)
-  told, score = classes + numbers > 0.0, loss is not NOTHING
+  informed, score = classes + numbers > 0.0, loss is not NOTHING
   columns = (LOGITS if classes else set()) | (NUMBERS if numbers else set())
   expected = {"discriminator": {"trunk", "discriminator"}, "generator": {"generator"}}
   expected = {player: nets if score else set() for player, nets in expected.items()}
-  if told:
+  if informed:
     expected["generator"] |= {"generator"}
     expected[owner] |= {"recognition"} | ({"trunk"} if owner == "discriminator" else set())
   for player, nets in expected.items():
@@ -215,8 +215,8 @@ def test_losses_are_v_less_the_weighted_bounds(owner):
     state, batch = train.init(game, KEY), {"x": jnp.tile(jnp.array([[2.0, 0.0]]), (16, 1))}
     for player, v in zip(("discriminator", "generator"), expected):
       _, metrics = train.play(game, (player,), state, batch, KEY)
-      told = {k.partition("/information_")[2]: float(metric) for k, metric in metrics.items()}
-      bounds = 0.7 * (told["categorical_0"] + told["categorical_1"]) + 0.3 * told["continuous_0"]
+      logged = {k.partition("/information_")[2]: float(metric) for k, metric in metrics.items()}
+      bounds = 0.7 * (logged["categorical_0"] + logged["categorical_1"]) + 0.3 * logged["continuous_0"]
       assert abs(bounds) > 0.1
       minimises = owner == "discriminator" or player == "generator"
       np.testing.assert_allclose(metrics[f"{player}/loss"], v - bounds if minimises else v, rtol=1e-4)
@@ -245,7 +245,7 @@ def test_statistics_move_with_their_owner(owner):
 
 
 @pytest.mark.parametrize("player", ["discriminator", "generator"])
-def test_instance_noise_is_on_all_that_the_trunk_is_shown(player):
+def test_instance_noise_is_on_all_that_the_trunk_sees(player):
   """Standard deviation 0.3 in the first round and 0 from the second on; independent between images and coordinates."""
   seen = []
 
@@ -257,9 +257,9 @@ def test_instance_noise_is_on_all_that_the_trunk_is_shown(player):
     game = linear_game(trunk=fixed(show), **settings)
     train.play(game, (player,), train.init(game, KEY).replace(step=step), normal_batch(KEY, 4_000), KEY)
     jax.effects_barrier()
-    shown = seen[:]
+    inputs = seen[:]
     seen.clear()
-    return shown
+    return inputs
 
   clean, falling = play(0), optax.piecewise_constant_schedule(0.3, {1: 0.0})
   real, fake = (n - c for n, c in zip(play(0, instance_noise=falling), clean, strict=True))
@@ -328,6 +328,37 @@ def test_codes_are_drawn_from_their_prior():
   assert np.abs(independent).max() < 0.06
 
 
+def test_latents_that_are_given_are_decoded():
+  """Noise and codes alike, as they are."""
+  z = jax.random.normal(KEY, (4, 8))
+  nothing = {"generator": {}}
+  np.testing.assert_array_equal(latent_game().sample(nothing, nothing, KEY, 4, latents=z), z)
+
+
+def test_codes_and_scores_are_read_off_data_through_the_trunk():
+  """Outside of training, where each net is off by 1: Q(c | x) and D's score, by hand."""
+
+  def shifted(net):
+    def apply(p, s, x, key=None, train=True):
+      y, s = net.apply(p, s, x, key=key, train=train)
+      return y + 1.0 * train, s
+
+    return net._replace(apply=apply)
+
+  game = linear_game(**{name: shifted(net) for name, net in linear_game().nets.items()})
+  state, x = train.init(game, KEY), jax.random.normal(KEY, (5, 2))
+  trunk, d, q = (np.asarray(state.params[net]["w"], np.float64) for net in EVERYTHING)
+  features = np.asarray(x, np.float64) @ trunk
+  np.testing.assert_allclose(game.score(state.params, state.stats, x), (features @ d)[:, 0], rtol=1e-4)
+  assert game.codes.codes == Codes((3, 2), 1, True)
+  logits, mean, log_variance = game.codes.read(state.params, state.stats, x)
+  outputs = features @ q
+  np.testing.assert_allclose(logits[0], outputs[:, :3], rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(logits[1], outputs[:, 3:5], rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(mean, outputs[:, 5:6], rtol=1e-4, atol=1e-5)
+  np.testing.assert_allclose(np.exp(log_variance), np.exp(outputs[:, 6:]) + 1e-4, rtol=1e-3)
+
+
 def test_codes_by_hand():
   codes = Codes((2, 3), 1)
   assert (codes.size, codes.outputs, Codes((2, 3), 1, False).outputs, Codes((), 2).outputs) == (6, 7, 6, 4)
@@ -380,7 +411,7 @@ def test_a_latent_of_codes_alone():
 
 
 @pytest.mark.parametrize("recognition", [linear(3, 6, 4), linear(2, 7, 4)], ids=["outputs", "features"])
-def test_a_recognition_head_that_does_not_fit_is_told(recognition):
+def test_a_recognition_head_that_does_not_fit_is_noted(recognition):
   with pytest.raises((ValueError, AssertionError, TypeError)) as caught:
     train.init(linear_game(recognition=recognition), KEY, normal_batch(KEY))
   assert "the loss of player 'discriminator'" in caught.value.__notes__[-1]
@@ -428,6 +459,6 @@ def test_without_an_adversary_generator_and_recognition_come_to_an_understanding
   )
   run = lambda key: train.make_scan(game, 400, lambda key: normal_batch(key, 64))(train.init(game, key))[1]
   metrics = jax.jit(jax.vmap(run))(jax.random.split(KEY, 3))
-  told = {code: metrics[f"generator/information_{code}_0"] for code in ("categorical", "continuous")}
-  np.testing.assert_allclose(told["categorical"][:, -50:].mean(1), np.log(4), atol=0.05)
-  assert np.all(told["continuous"][:, -50:].mean(1) > 0.7) and np.all(told["continuous"][:, :10].mean(1) < 0.1)
+  found = {code: metrics[f"generator/information_{code}_0"] for code in ("categorical", "continuous")}
+  np.testing.assert_allclose(found["categorical"][:, -50:].mean(1), np.log(4), atol=0.05)
+  assert np.all(found["continuous"][:, -50:].mean(1) > 0.7) and np.all(found["continuous"][:, :10].mean(1) < 0.1)

@@ -336,10 +336,8 @@ def test_a_noise_conditional_game_is_that_of_one_level_for_all_bit_for_bit():
 def test_samples_and_scores_are_those_outside_of_training():
   """By running statistics, at first 0 and 1, which stay as they are; not by those of the batch."""
   critic = from_linen(BatchNormCritic(), toy.SPEC((1, 2), jnp.float32))
-  generator = from_linen(nn.BatchNorm(use_scale=False, use_bias=False), toy.SPEC((1, 2), jnp.float32))
-  generator = generator._replace(
-    apply=lambda p, s, z, key=None, train=True: (100.0 * train + z, s)  # off by 100 in training
-  )
+  off_by_100 = lambda p, s, z, key=None, train=True: (100.0 * train + z, s)  # in training
+  generator = shift_generator()._replace(apply=off_by_100)
   game = plane_game(generator=generator, discriminator=critic)
   state = train.init(game, KEY)
   x = 3.0 + jax.random.normal(KEY, (5, 2))

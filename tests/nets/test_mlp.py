@@ -1,4 +1,4 @@
-"""Dense nets against NumPy in float64: recognition heads, and discriminators of powers of the data and of noisy data."""
+"""Dense nets by hand: recognition heads, and discriminators of powers of the data and of noisy data."""
 
 import jax
 import jax.numpy as jnp
