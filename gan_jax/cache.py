@@ -21,7 +21,7 @@ def path(name: str) -> pathlib.Path:
 
 
 def load(name: str) -> dict[str, np.ndarray]:
-  """What `store` was given under this name; empty if the file is not there, cut short or spoilt."""
+  """What `store` was given under this name; empty if the file is not there, truncated or corrupt."""
   try:
     with path(name).open("rb") as file, np.load(file) as stored:
       return {key: stored[key] for key in stored.files}
@@ -53,7 +53,7 @@ def keep_programs() -> None:
 
   Up to 1 GiB is kept, of programs that take 0.1 s or more to compile; those that have gone unused for longest make
   room. A program is found again by the computation, the version of jax, the kind of device and the compiler's flags.
-  Several processes may use the folder at once; of a run of many processes the first writes. A spoilt file costs a
+  Several processes may use the folder at once; of a run of many processes the first writes. A corrupt file costs a
   warning and a compilation. Where `JAX_COMPILATION_CACHE_DIR` names another folder, that one is used as its owner has
   set it up; where ours cannot be written to, nothing is kept.
   """

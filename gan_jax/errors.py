@@ -1,4 +1,4 @@
-"""The mistakes of the person at the keyboard, told apart from bugs."""
+"""The mistakes of the person at the keyboard, as distinct from bugs."""
 
 
 class ConfigError(ValueError):

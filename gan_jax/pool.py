@@ -1,4 +1,4 @@
-"""The history of generated images that a discriminator is shown, as a pure pytree.
+"""The history of generated images that a discriminator sees, as a pure pytree.
 
 Shrivastava et al. 2017, section 2.3, refresh half of every batch from a buffer of refined images. This is the form in
 which Zhu et al. 2017 (CycleGAN), section 4, use it, with 50 images, and in which their code decides image by image.
@@ -30,7 +30,7 @@ def init(shape: tuple[int, ...], size: int = 50) -> Pool:
 
   Args:
     shape: of one image, [H, W, C].
-    size: how many images it holds; with 0, `exchange` hands back what it is given.
+    size: how many images it holds; with 0, `exchange` returns what it is given.
 
   Raises:
     ValueError: if the size is negative.
@@ -45,7 +45,7 @@ def exchange(pool: Pool, key: jax.Array, images: jax.Array) -> tuple[Pool, jax.A
 
   While the pool is not full, an image is stored and returned. Once it is full, with probability 1/2 a stored image,
   each as likely as any other, is returned and the new one takes its place; else the new one is returned and the pool
-  stays as it is. So an image may be handed out to a later place of the batch that it came with.
+  stays as it is. So an image may be returned at a later place of the batch that it came with.
 
   Args:
     pool: the pool.
@@ -68,7 +68,7 @@ def exchange(pool: Pool, key: jax.Array, images: jax.Array) -> tuple[Pool, jax.A
     full = pool.count == size
     place = jnp.where(full, place, pool.count)
     old = pool.images[place]
-    # One image is written whatever is decided: to choose between two whole pools would be dearer.
+    # One image is written whatever is decided: to choose between two whole pools would be more expensive.
     stored = pool.images.at[place].set(jnp.where(swap | ~full, image, old))
     return Pool(stored, jnp.minimum(pool.count + 1, size)), jnp.where(swap & full, old, image)
 

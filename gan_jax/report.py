@@ -63,7 +63,7 @@ def read_metrics(path: Path, until: int | None = None) -> list[dict[str, float]]
       row = None
     if not isinstance(row, dict) or not isinstance(row.get("step"), int):
       raise ConfigError(
-        f"{path}, line {number} is damaged: {line[:60]!r} is no JSON object with a step; mend or remove it"
+        f"{path}, line {number} is damaged: {line[:60]!r} is no JSON object with a step; repair or remove it"
       )
     if until is None or row["step"] <= until:
       rows.append(row)
@@ -173,8 +173,8 @@ def save_page(workdir: Path, title: str) -> None:
     for kind, step, name in shown
   )
   last = (read_metrics(workdir / "metrics.jsonl") or [{}])[-1]
-  told = {name: "not finite" if value is None else f"{value:.6g}" for name, value in last.items()}
-  numbers = "".join(f"<tr><td>{html.escape(name)}</td><td>{value}</td></tr>" for name, value in told.items())
+  values = {name: "not finite" if value is None else f"{value:.6g}" for name, value in last.items()}
+  numbers = "".join(f"<tr><td>{html.escape(name)}</td><td>{value}</td></tr>" for name, value in values.items())
   config = html.escape((workdir / "config.json").read_text())
   write_text(
     workdir / "report.html",

@@ -52,7 +52,7 @@ def test_the_next_process_finds_it(kept):
   assert finish(start(home)) == (1, value, "")
 
 
-def test_a_spoilt_program_costs_a_warning(kept, tmp_path):
+def test_a_corrupt_program_costs_a_warning(kept, tmp_path):
   _, value = kept
   finish(start(tmp_path))
   (program,) = programs(tmp_path)

@@ -1,6 +1,6 @@
-"""Our games in PyTorch, for the bench: the same networks, losses, optimisers and batches, checked to be that.
+"""Our games in PyTorch, for the bench: the same networks, losses, optimizers and batches, checked to be that.
 
-They are written as PyTorch is at its fastest: fused optimisers, no gradient that nobody asks for, no waiting for a
+They are written as PyTorch is at its fastest: fused optimizers, no gradient that nobody asks for, no waiting for a
 device, and CycleGAN's first translations made once for both players, where ours makes them in each move and XLA shares
 them. They are spared what our rounds have beside: the moving average of the generator, and all metrics but the
 losses. What runs on a GPU has not been tried on one.
@@ -97,7 +97,7 @@ class Side:
 
   def play(self, turns: list[tuple[str, Inputs]]) -> dict[str, torch.Tensor]:
     """Plays one round, players with the inputs of their moves; returns the last loss of each."""
-    told = {}
+    losses = {}
     if self.device.type == "cuda":
       torch.compiler.cudagraph_mark_step_begin()
     if self.pools:
@@ -107,8 +107,8 @@ class Side:
       self.optimizers[player].zero_grad()
       loss.backward()
       self.optimizers[player].step()
-      told[player] = loss.detach()
-    return told
+      losses[player] = loss.detach()
+    return losses
 
   def _translate(self, first: Inputs, second: Inputs) -> None:
     """Gives both moves the same translations, the first out of the pools: no generator has moved in between."""
@@ -269,9 +269,9 @@ def _infogan(settings: ConfigDict) -> Losses:
     logits, mean, spread = nets["recognition"](features).split([classes, continuous, continuous], 1)
     log_variance = torch.logaddexp(spread, spread.new_tensor(math.log(1e-4)))
     squares = (inputs["continuous"] - mean).square() * torch.exp(-log_variance)
-    told = math.log(classes) - cross_entropy(logits, inputs["category"])
-    told_continuous = (math.log(2) - 0.5 * (math.log(2 * math.pi) + log_variance + squares)).mean(0).sum()
-    weighted = settings.categorical_weight * told + settings.continuous_weight * told_continuous
+    of_classes = math.log(classes) - cross_entropy(logits, inputs["category"])
+    of_numbers = (math.log(2) - 0.5 * (math.log(2 * math.pi) + log_variance + squares)).mean(0).sum()
+    weighted = settings.categorical_weight * of_classes + settings.continuous_weight * of_numbers
     return softplus(-nets["discriminator"](features)).mean() - weighted
 
   return {"discriminator": discriminator, "generator": generator}

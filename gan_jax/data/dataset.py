@@ -47,7 +47,7 @@ class Dataset(NamedTuple):
 
 
 def decode(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-  """Turns stored arrays into what a game is shown: uint8 pixels 0..255 into float32 in [-1, 1], the rest as it is."""
+  """Turns stored arrays into what a game sees: uint8 pixels 0..255 into float32 in [-1, 1], the rest as it is."""
   # Not `v / 127.5 - 1`: a compiler may divide by multiplying with the reciprocal, and 255 then lands just above 1.
   return {k: (v.astype(jnp.float32) - 127.5) * (1 / 127.5) if v.dtype == jnp.uint8 else v for k, v in batch.items()}
 
@@ -142,7 +142,7 @@ def sides(resolution: int | None, resize: int) -> tuple[int | None, int | None]:
   """What the settings `resolution` and `resize` ask for: the side of stored images, and that of the squares cut out.
 
   Args:
-    resolution: side in pixels of the images that a game is shown; None for that of the files.
+    resolution: side in pixels of the images that a game sees; None for that of the files.
     resize: side to which training images are fitted before squares of `resolution` are cut out; 0 for no cutting.
 
   Returns:

@@ -234,7 +234,7 @@ def _opened(path: pathlib.Path) -> Iterator[Any]:
     with Image.open(path) as image:
       yield image
   except _UNREADABLE as error:
-    raise ConfigError(f"{path} cannot be read as an image ({error}): mend it or take it away") from error
+    raise ConfigError(f"{path} cannot be read as an image ({error}): repair or remove it") from error
 
 
 def _head(path: pathlib.Path) -> _Head:

@@ -29,7 +29,7 @@ def load(folder: str, resolution: int | None = None) -> Dataset:
     Dataset of "x" [H, W, 1] in [-1, 1], and "label" from 0; there are as many classes as the largest label asks for.
 
   Raises:
-    ConfigError: the folder or a file is not there, is not in this format, is cut short or badly compressed; or there
+    ConfigError: the folder or a file is not there, is not in this format, is truncated or badly compressed; or there
       are not as many labels as images.
   """
   root = pathlib.Path(folder).expanduser()

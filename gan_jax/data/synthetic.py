@@ -1,4 +1,4 @@
-"""Distributions that are known: the customary toys for mode collapse, for fitting densities and for thin supports.
+"""Distributions that are known: the standard toys for mode collapse, for fitting densities and for thin supports.
 
 Values are in the units of the distribution, not in [-1, 1] as pixels are. Every source is a sampler that never runs
 out, and `draw.args[0]` holds its true parameters. For a mixture of Gaussians these are "means" [K, D], "scales" [K] and

@@ -20,7 +20,13 @@ from gan_jax.losses.adversarial import AdversarialLoss
 
 
 def specs(data: DataSpec, *, latent_dim: int, **_: Any) -> dict[str, NetSpec]:
-  """G: z -> x, E: x -> z, and D: (x, z) -> score."""
+  """G: z -> x, E: x -> z, and D: (x, z) -> score.
+
+  Raises:
+    ConfigError: if `latent_dim` is below 1.
+  """
+  if latent_dim < 1:
+    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
   x, z = data.x, (latent_dim,)
   return {"generator": NetSpec((z,), x), "encoder": NetSpec((x,), z), "discriminator": NetSpec((x, z), ())}
 
@@ -45,12 +51,7 @@ def make(
     tx: one optimizer for both players, or a mapping by name; "generator" owns E too.
     latent_dim: size of the latent z.
     prior: `(key, shape) -> z`.
-
-  Raises:
-    ConfigError: if `latent_dim` is below 1.
   """
-  if latent_dim < 1:
-    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
   nets = {"generator": generator, "encoder": encoder, "discriminator": discriminator}
 
   def scores(params, state, batch, key):

@@ -55,8 +55,7 @@ def make(
   """The game of two generators, which move as one player, against two discriminators, which move as another.
 
   A batch has "x" and "y", [B, H, W, C] each, in [-1, 1]. The generators log "adversarial", "cycle" and "identity", sums
-  over both directions without their weights; the discriminators their mean scores "real_x", "fake_x", "real_y" and
-  "fake_y".
+  over both directions without weights; the discriminators their mean scores "real_x", "fake_x", "real_y", "fake_y".
 
   Args:
     x_to_y: G, images of domain X to images of domain Y, the same shape.
@@ -70,9 +69,6 @@ def make(
     identity_weight: of ||G(y) - y||_1 + ||F(x) - x||_1, times lambda.
     pool_size: images in each discriminator's history, `pool.exchange`; 0 for none.
     discriminator_steps: discriminator moves a round, each with a batch of its own.
-
-  Returns:
-    The game; it translates.
 
   Raises:
     ConfigError: if `pool_size` is below 0, or `discriminator_steps` below 1.
@@ -89,13 +85,12 @@ def make(
       raise ConfigError(f"there is no translation from {source!r} to {target!r}; there are x to y and y to x")
     return nets[net].apply(params[net], stats[net], x, key=key, train=False)[0]
 
-  discriminators = Player(DISCRIMINATORS, _discriminators_loss(nets, loss), optimizer_of(tx, "discriminators"))
-  generators_loss = _generators_loss(nets, loss, cycle_weight, identity_weight)
+  judge, generate = _discriminators_loss(nets, loss), _generators_loss(nets, loss, cycle_weight, identity_weight)
   return Game(
     nets=nets,
     players={
-      "discriminators": discriminators,
-      "generators": Player(GENERATORS, generators_loss, optimizer_of(tx, "generators")),
+      "discriminators": Player(DISCRIMINATORS, judge, optimizer_of(tx, "discriminators")),
+      "generators": Player(GENERATORS, generate, optimizer_of(tx, "generators")),
     },
     moves=(Move(("discriminators",), discriminator_steps), Move(("generators",), draws=False)),
     translate=translate,

@@ -79,16 +79,14 @@ def pair(
       there, each with a batch and latents of its own. See `optim.extra_gradient`.
 
   Raises:
-    ConfigError: if `latent_dim` or `critic_steps` is below 1, the players move at once and the critic moves more than
+    ConfigError: if `latent_dim` or `critic_steps` is below 1, the critic moves more than once where players move at
       once, or it is noise-conditional without noise.
   """
   (name,) = set(nets) - {"generator"}
-  if latent_dim < 1 or critic_steps < 1:
-    raise ConfigError(f"latent_dim is {latent_dim}, {name}_steps is {critic_steps}; both have to be at least 1")
+  if latent_dim < 1:
+    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
   if noise_conditional and instance_noise is None:
     raise ConfigError(f"noise_conditional gives the {name} the level of an instance_noise that is not there")
-  if (simultaneous or extra_gradient) and critic_steps != 1:
-    raise ConfigError(f"players that move at once move once: {name}_steps is {critic_steps}, not 1")
   latent = lambda key, n: prior(jax.random.split(key)[0], (n, latent_dim))
   play = _play(nets, name, latent, instance_noise, noise_conditional)
 
@@ -201,6 +199,10 @@ def noisy(
 
 def _moves(critic: str, steps: int, simultaneous: bool, extra_gradient: bool) -> tuple[Move, ...]:
   """One round."""
+  if steps < 1:
+    raise ConfigError(f"{critic}_steps is {steps}; it has to be at least 1")
+  if (simultaneous or extra_gradient) and steps != 1:
+    raise ConfigError(f"players that move at once move once: {critic}_steps is {steps}, not 1")
   if extra_gradient:
     return (Move((critic, "generator"), repeat=2),)
   if simultaneous:

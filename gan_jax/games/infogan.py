@@ -118,8 +118,9 @@ def make(
 ) -> Game:
   """The game of a generator against a trunk with two heads.
 
-  Both players log, in nats, the bound L_I of each code: "information_categorical_0", "information_continuous_0" and so
-  on. Of a continuous code it is stated with the variance that fits the batch best where the loss has it fixed to one.
+  Both players log, in nats, the bound L_I of each code: "information_categorical_0", "information_continuous_0", ... Of
+  a continuous code it is stated with the variance that fits the batch best where the loss has it fixed to one. `sample`
+  takes `codes`, [n, Codes.size] as `Codes.encode` makes them, in place of drawing them.
 
   Args:
     generator: latents [B, latent_dim] to data [B, ...].
@@ -127,13 +128,10 @@ def make(
     discriminator: features [B, F] to raw scores [B].
     recognition: features [B, F] to [B, Codes.outputs], Q.
     loss: V, what generator and discriminator minimise of it.
-    tx: one optimizer for both players, or a mapping with one for "discriminator" and one for "generator".
+    tx: one optimizer for both players, or a mapping by name.
     latent_dim: size of the whole latent: noise z first, codes c behind it, as `Codes` has them.
-    categorical: classes of each categorical code.
-    continuous: how many continuous codes.
-    learnt_variance: whether Q gives a variance for each continuous code, or all have one.
-    categorical_weight: lambda of the categorical codes.
-    continuous_weight: lambda of the continuous codes.
+    categorical, continuous, learnt_variance: the codes, as in `Codes`.
+    categorical_weight, continuous_weight: lambda of each kind.
     recognition_owner: "discriminator", as in the authors' code: it owns trunk, discriminator and recognition, and
       minimises its side of V - lambda L_I. "generator", eq. 6 to the letter: the generator owns generator and
       recognition, the discriminator trunk and discriminator, and minimises V alone.
@@ -142,9 +140,6 @@ def make(
       real and generated, in both players' moves; a number, a schedule of the round, or None for no noise. Q learns from
       generated data alone: where D tells the two kinds apart, what Q has learnt need not hold for real data.
     prior: `(key, shape) -> z`, of the noise.
-
-  Returns:
-    The game. Its `sample` takes `codes`, [n, Codes.size] as `Codes.encode` makes them, in place of drawing them.
 
   Raises:
     ConfigError: if there is no code, the codes do not fit into the latent, or the owner is not one of the two.
@@ -157,23 +152,28 @@ def make(
   latent = lambda key, c: jnp.concatenate([prior(key, (len(c), latent_dim - codes.size)), c], axis=1)
   play = _play(nets, codes, latent, (categorical_weight, continuous_weight), instance_noise)
 
-  def discriminator_loss(params, state, batch, key):
-    use, real, fake, weighted, by_code = play(params, state, batch, key)
-    value = loss.discriminator(real, fake) - (weighted if recognition_owner == "discriminator" else 0.0)
-    metrics = {"real": real.mean(), "fake": fake.mean()} | by_code
-    return value, Aux(use.stats, metrics=metrics)
-
-  def generator_loss(params, state, batch, key):
-    use, real, fake, weighted, by_code = play(params, state, batch, key)
-    return loss.generator(fake, real) - weighted, Aux(use.stats, metrics=by_code)
-
-  losses = {"discriminator": discriminator_loss, "generator": generator_loss}
+  losses = _losses(play, loss, recognition_owner)
   return Game(
     nets=nets,
     players={name: Player(owned, losses[name], optimizer_of(tx, name)) for name, owned in owns.items()},
     moves=(Move(("discriminator",), discriminator_steps), Move(("generator",), draws=False)),
     **_abilities(nets, codes, latent),
   )
+
+
+def _losses(play: Callable[..., tuple], loss: AdversarialLoss, recognition_owner: str) -> dict[str, Callable]:
+  """Each player's side of V, less lambda L_I where it owns Q; the generator minimises -lambda L_I in any case."""
+
+  def discriminator(params, state, batch, key):
+    use, real, fake, weighted, by_code = play(params, state, batch, key)
+    value = loss.discriminator(real, fake) - (weighted if recognition_owner == "discriminator" else 0.0)
+    return value, Aux(use.stats, metrics={"real": real.mean(), "fake": fake.mean()} | by_code)
+
+  def generator(params, state, batch, key):
+    use, real, fake, weighted, by_code = play(params, state, batch, key)
+    return loss.generator(fake, real) - weighted, Aux(use.stats, metrics=by_code)
+
+  return {"discriminator": discriminator, "generator": generator}
 
 
 def _check(codes: Codes, latent_dim: int, recognition_owner: str, discriminator_steps: int) -> None:

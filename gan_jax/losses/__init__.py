@@ -1,1 +1,1 @@
-"""Losses: pure functions of arrays, with no networks, optimisers, configs or meshes in them."""
+"""Losses: pure functions of arrays, with no networks, optimizers, configs or meshes in them."""

@@ -31,7 +31,7 @@ def minimax(smoothing: float | jax.Array = 0.0) -> AdversarialLoss:
   Its generator saturates: where the discriminator is sure, the gradient vanishes. Goodfellow et al. 2014, eq. 1.
 
   Args:
-    smoothing: the discriminator is told 1 - smoothing in place of 1 for real data, and still 0 for generated data.
+    smoothing: one-sided label smoothing: the target of real data is 1 - smoothing, that of generated data stays 0.
       Salimans et al. 2016, section 3.4.
   """
 

@@ -92,7 +92,7 @@ def fitted_log_variance(codes: jax.Array, mean: jax.Array) -> jax.Array:
     mean: [B, D].
 
   Returns:
-    [D]; -inf for a code that is told exactly, which `floor_variance` makes finite.
+    [D]; -inf for a code that is known exactly, which `floor_variance` makes finite.
   """
   chex.assert_rank([codes, mean], 2)
   chex.assert_equal_shape([codes, mean])

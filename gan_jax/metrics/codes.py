@@ -90,7 +90,7 @@ def mutual_information(
 def discretise(factors: np.ndarray, discrete_factors: Collection[int] = (), bins: int = 10) -> np.ndarray:
   """Puts continuous factors into bins that are equally full, so that they have an entropy to be measured against.
 
-  A continuous factor has no finite information to be told in full, only as much as one wants to know of it. With ten
+  A continuous factor has no finite information to be known in full, only as much as one wants to know of it. With ten
   bins one asks for its decile, log 10 = 2.30 nats, whatever its distribution. Equal values stay in one bin.
 
   Args:
@@ -124,7 +124,7 @@ def entropies(factors: np.ndarray) -> np.ndarray:
 
 
 def gap(information: np.ndarray, entropies: np.ndarray) -> tuple[float, np.ndarray]:
-  """The mutual information gap: is each factor told by one code alone? Chen et al. 2018 (beta-TCVAE), section 4.
+  """The mutual information gap: is each factor known from one code alone? Chen et al. 2018 (beta-TCVAE), section 4.
 
   Per factor it is how much the code that knows most of it knows more than the second, as a share of the entropy: 1 if
   one code tells it all and the others nothing, 0 if two know as much. One code may serve several factors. Both

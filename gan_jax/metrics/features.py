@@ -20,7 +20,7 @@ class Classifier(NamedTuple):
   Attributes:
     logits: `x [B, H, W, C] in [-1, 1] -> [B, classes]`.
     features: `x -> [B, features]`, what the last layer sees: not negative.
-    accuracy: the share of its test images that it names rightly, to be told with whatever is measured with it.
+    accuracy: the share of its test images that it names rightly, to be stated with whatever is measured with it.
   """
 
   logits: jax.tree_util.Partial

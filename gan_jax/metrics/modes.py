@@ -1,4 +1,4 @@
-"""Which modes of a Gaussian mixture a generator has found: the customary measures of mode collapse on toy data."""
+"""Which modes of a Gaussian mixture a generator has found: the standard measures of mode collapse on toy data."""
 
 import chex
 import jax

@@ -56,7 +56,7 @@ def ssim(x: jax.Array, y: jax.Array) -> jax.Array:
 def label_agreement(logits: jax.Array, labels: jax.Array) -> jax.Array:
   """The share of translations that a classifier of their new domain gives the label of the image they come from.
 
-  A perfect translation scores about the classifier's accuracy, which is to be told with it.
+  A perfect translation scores about the classifier's accuracy, which is to be stated with it.
 
   Args:
     logits: of the translations, [B, K].

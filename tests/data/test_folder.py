@@ -302,15 +302,15 @@ def test_held_out_images_of_another_size(tmp_path):
     folder.load(str(tmp_path))
 
 
-def cut_short(path):
+def truncate(path):
   path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
 
 
-def spoil_head(path):
+def corrupt_head(path):
   path.write_bytes(b"<html>not found</html>")
 
 
-def spoil_middle(path):
+def corrupt_middle(path):
   content = bytearray(path.read_bytes())
   content[len(content) // 2] ^= 0xFF
   path.write_bytes(content)
@@ -322,20 +322,20 @@ def noise(path, suffix):
 
 
 @pytest.mark.parametrize(
-  "spoil, suffix",
+  "corrupt, suffix",
   [
-    *itertools.product([cut_short, spoil_head], folder.SUFFIXES),
-    (spoil_middle, ".png"),
+    *itertools.product([truncate, corrupt_head], folder.SUFFIXES),
+    (corrupt_middle, ".png"),
     (lambda path: path.write_bytes(b""), ".png"),
     (lambda path: path.unlink() or path.symlink_to("nowhere"), ".png"),
   ],
 )
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_damaged_file_is_named(tmp_path, spoil, suffix, split):
+def test_a_damaged_file_is_named(tmp_path, corrupt, suffix, split):
   write(tmp_path / "train", range(3))
   write(tmp_path / "test", range(3))
   path = noise(tmp_path / split, suffix)
-  spoil(path)
+  corrupt(path)
   with pytest.raises(ValueError, match=rf"{path} cannot be read as an image \(.*\): mend it or take it away"):
     folder.load(str(tmp_path), resolution=4)
 

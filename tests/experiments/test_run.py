@@ -240,7 +240,7 @@ def call(*arguments: str, module: str = "experiments.run", **kwargs) -> subproce
 
 
 def idx_folder(path: Path, cut: int) -> str:
-  """A folder of MNIST-format files of ten 8x8 images, the training images cut short by `cut` bytes."""
+  """A folder of MNIST-format files of ten 8x8 images, the training images truncated by `cut` bytes."""
   path.mkdir()
   for split in ("train", "t10k"):
     images = struct.pack(">IIII", 2051, 10, 8, 8) + bytes(640)

@@ -104,7 +104,7 @@ def test_specs_and_refusals():
     "discriminator": NetSpec(((8, 8, 1), (5,)), ()),
   }
   with pytest.raises(ConfigError, match="latent_dim is 0"):
-    line_game(latent_dim=0)
+    bigan.specs(DataSpec((8, 8, 1)), latent_dim=0)
 
 
 def test_encoder_and_generator_come_to_invert_each_other():

@@ -125,7 +125,7 @@ def test_the_hash_sees_where_one_array_ends(splits):
 
 
 @pytest.mark.parametrize(
-  "spoil",
+  "corrupt",
   [
     lambda content: content[: len(content) // 2],
     lambda content: b"",
@@ -133,10 +133,10 @@ def test_the_hash_sees_where_one_array_ends(splits):
     lambda content: content[:300] + bytes([content[300] ^ 0xFF]) + content[301:],
   ],
 )
-def test_a_damaged_file_is_trained_anew(splits, trainings, spoil):
+def test_a_damaged_file_is_trained_anew(splits, trainings, corrupt):
   whole = features.classifier(*splits, 10, **QUICK)
   (name,) = os.listdir(cache.path(""))
-  cache.path(name).write_bytes(spoil(cache.path(name).read_bytes()))
+  cache.path(name).write_bytes(corrupt(cache.path(name).read_bytes()))
   for _ in range(2):  # the second time from the file that was written in its place
     again = features.classifier(*splits, 10, **QUICK)
     assert len(trainings) == 2 and again.accuracy == whole.accuracy
