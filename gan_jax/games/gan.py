@@ -70,13 +70,12 @@ def pair(
     tx: one optimizer for both players, or a mapping by name.
     latent_dim: size of the latent z.
     prior: `(key, shape) -> z`.
-    instance_noise: standard deviation, in units of the data, of Gaussian noise on everything that the critic sees, real
-      and generated, in both players' moves and in penalties; a number, a schedule of the round, or None for no noise.
-      Sønderby et al. 2017; Arjovsky and Bottou 2017, section 3.
+    instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the critic sees, real and
+      generated, in both players' moves and in penalties; a number, a schedule of the round, or None. Sønderby et al.
+      2017; Arjovsky and Bottou 2017, section 3.
     noise_conditional: the critic sees how much noise there is, as a second input [B].
     simultaneous: both players move at once from the same state, in place of one after the other.
-    extra_gradient: both players move at once, twice: a look ahead, and a step from the start with the gradient found
-      there, each with a batch and latents of its own. See `optim.extra_gradient`.
+    extra_gradient: both move at once, twice, each time on a batch and latents of its own: `optim.extra_gradient`.
 
   Raises:
     ConfigError: if `latent_dim` or `critic_steps` is below 1, the critic moves more than once where players move at
@@ -99,13 +98,13 @@ def pair(
     use, played = play(params, state, batch, key)
     return generator_loss(played), Aux(use.stats)
 
-  optimizers = _optimizers(tx, name, extra_gradient)
+  tx = _optimizers(tx, name, extra_gradient)
   players = {
-    name: Player((name,), critic, optimizers[name], lambda owned: {name: project(owned[name])}),
-    "generator": Player(("generator",), generator, optimizers["generator"]),
+    name: Player((name,), critic, tx[name], lambda owned: {name: project(owned[name])}),
+    "generator": Player(("generator",), generator, tx["generator"]),
   }
-  abilities = _abilities(nets, name, latent, noise_conditional)
-  return Game(nets, players, _moves(name, critic_steps, simultaneous, extra_gradient), **abilities)
+  moves = _moves(name, critic_steps, simultaneous, extra_gradient)
+  return Game(nets, players, moves, **_abilities(nets, name, latent, noise_conditional))
 
 
 @extends(pair)

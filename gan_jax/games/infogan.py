@@ -132,9 +132,8 @@ def make(
     latent_dim: size of the whole latent: noise z first, codes c behind it, as `Codes` has them.
     categorical, continuous, learnt_variance: the codes, as in `Codes`.
     categorical_weight, continuous_weight: lambda of each kind.
-    recognition_owner: "discriminator", as in the authors' code: it owns trunk, discriminator and recognition, and
-      minimises its side of V - lambda L_I. "generator", eq. 6 to the letter: the generator owns generator and
-      recognition, the discriminator trunk and discriminator, and minimises V alone.
+    recognition_owner: "discriminator", as in the authors' code: it owns Q beside trunk and discriminator, and minimises
+      its side of V - lambda L_I. "generator", eq. 6 to the letter: the discriminator minimises V alone.
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
     instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the trunk sees in training,
       real and generated, in both players' moves; a number, a schedule of the round, or None for no noise. Q learns from
@@ -151,7 +150,6 @@ def make(
   owns[recognition_owner] += ("recognition",)
   latent = lambda key, c: jnp.concatenate([prior(key, (len(c), latent_dim - codes.size)), c], axis=1)
   play = _play(nets, codes, latent, (categorical_weight, continuous_weight), instance_noise)
-
   losses = _losses(play, loss, recognition_owner)
   return Game(
     nets=nets,

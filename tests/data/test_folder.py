@@ -336,7 +336,7 @@ def test_a_damaged_file_is_named(tmp_path, corrupt, suffix, split):
   write(tmp_path / "test", range(3))
   path = noise(tmp_path / split, suffix)
   corrupt(path)
-  with pytest.raises(ValueError, match=rf"{path} cannot be read as an image \(.*\): mend it or take it away"):
+  with pytest.raises(ValueError, match=rf"{path} cannot be read as an image \(.*\): repair or remove it"):
     folder.load(str(tmp_path), resolution=4)
 
 
