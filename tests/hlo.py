@@ -27,3 +27,17 @@ def host_transfers(compiled_text: str) -> list[str]:
 def doubles(compiled_text: str) -> list[str]:
   """The lines that compute or hold float64."""
   return [line.strip() for line in compiled_text.splitlines() if re.search(r"\b(f64|c128)\[", line)]
+
+
+def factors(compiled_text: str) -> list[tuple[str, str]]:
+  """The types of each matrix product's two factors, such as ("bf16", "bf16")."""
+  found, types = [], {}
+  for line in compiled_text.splitlines():
+    if line.endswith("{"):
+      types = {}  # names are a computation's own
+    defined = re.search(r"%?([\w.-]+) = (\w+)\[", line)
+    if defined:
+      types[defined[1]] = defined[2]
+    if product := re.search(r" dot\(%?([\w.-]+), %?([\w.-]+)\)", line):
+      found.append((types[product[1]], types[product[2]]))
+  return found

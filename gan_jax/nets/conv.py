@@ -22,6 +22,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from gan_jax.nets.products import cpu_product, transposed
+
 Pair = tuple[int, int]
 
 
@@ -92,7 +94,7 @@ def upsample_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
 
 
 class Conv(nn.Module):
-  """`conv` with float32 parameters `kernel` [kh, kw, C, features] and `bias` [features].
+  """`conv` with float32 parameters `kernel` [kh, kw, C, features] and `bias` [features], and float32 outputs.
 
   Attributes:
     features: output channels.
@@ -101,7 +103,7 @@ class Conv(nn.Module):
     padding: "SAME", "VALID" or ((low, high), (low, high)).
     use_bias: whether to add a bias.
     kernel_init: (key, shape, dtype) -> kernel.
-    dtype: what to compute in; None for the input's dtype.
+    dtype: what the convolution computes in.
   """
 
   features: int
@@ -110,43 +112,42 @@ class Conv(nn.Module):
   padding: str | tuple[Pair, Pair] = "SAME"
   use_bias: bool = True
   kernel_init: Callable = nn.initializers.lecun_normal()
-  dtype: Any = None
+  dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, H, W, C] -> [B, H', W', features]."""
+    """[B, H, W, C] -> [B, H', W', features], float32."""
     return _layer(self, functools.partial(conv, strides=self.strides, padding=self.padding), self.kernel_size, x)
 
 
 class UpsampleConv(nn.Module):
-  """`upsample_conv` with float32 parameters `kernel` [4, 4, C, features] and `bias` [features].
+  """`upsample_conv` with float32 parameters `kernel` [4, 4, C, features] and `bias` [features], and float32 outputs.
 
   Attributes:
     features: output channels.
     use_bias: whether to add a bias.
     kernel_init: (key, shape, dtype) -> kernel.
-    dtype: what to compute in; None for the input's dtype.
+    dtype: what the convolution computes in.
   """
 
   features: int
   use_bias: bool = True
   kernel_init: Callable = nn.initializers.lecun_normal()
-  dtype: Any = None
+  dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
-    """[B, H, W, C] -> [B, 2H, 2W, features]."""
+    """[B, H, W, C] -> [B, 2H, 2W, features], float32."""
     return _layer(self, upsample_conv, (4, 4), x)
 
 
 def _layer(module, convolve, kernel_size, x):
-  dtype = module.dtype or x.dtype
   kernel = module.param("kernel", module.kernel_init, (*kernel_size, x.shape[-1], module.features), jnp.float32)
-  y = convolve(x.astype(dtype), kernel.astype(dtype))
+  # What follows is float32: on the CPU, norms and activations in bfloat16 take longer than their convolutions.
+  y = convolve(x.astype(module.dtype), kernel.astype(module.dtype)).astype(jnp.float32)
   if not module.use_bias:
     return y
-  bias = module.param("bias", nn.initializers.zeros, (module.features,), jnp.float32)
-  return y + bias.astype(dtype).reshape(1, 1, 1, -1)
+  return y + module.param("bias", nn.initializers.zeros, (module.features,), jnp.float32).reshape(1, 1, 1, -1)
 
 
 def _span(size, dilation):
@@ -166,9 +167,10 @@ def _lax_conv(x, kernel, geometry):
   return lax.conv_general_dilated(x, kernel, *geometry, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _transpose(matrix):
-  """A transpose that stays one: XLA folds others into the matrix product beside them, into a slower form of it."""
-  return lax.optimization_barrier(lax.optimization_barrier(matrix).T)
+def _wide_conv(x, kernel, geometry):
+  """`_lax_conv`, of bfloat16 in float32: there XLA's convolutions on the CPU are twice as fast."""
+  wide = jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype
+  return _lax_conv(x.astype(wide), kernel.astype(wide), geometry).astype(x.dtype)
 
 
 def _patches(x):
@@ -191,19 +193,20 @@ def _overlap(z):
 
 def _halve(x, kernel):
   b, h, w, _ = x.shape
-  return (_patches(x) @ kernel.reshape(-1, kernel.shape[-1])).reshape(b, h // 2, w // 2, -1)
+  return cpu_product(_patches(x), kernel.reshape(-1, kernel.shape[-1])).astype(x.dtype).reshape(b, h // 2, w // 2, -1)
 
 
 def _double(x, kernel):
   b, h, w, c = x.shape
-  windows = x.reshape(-1, c) @ _transpose(_flip(kernel).reshape(-1, c))
+  windows = cpu_product(x.reshape(-1, c), transposed(_flip(kernel).reshape(-1, c)))
   rows = _overlap(windows.reshape(b, h, w, 4, -1))
-  return _overlap(rows.reshape(b * 2 * h, w, 1, 4, -1)).reshape(b, 2 * h, 2 * w, -1)
+  return _overlap(rows.reshape(b * 2 * h, w, 1, 4, -1)).reshape(b, 2 * h, 2 * w, -1).astype(x.dtype)
 
 
 def _halve_kernel(x, dy):
   # The small operand is the one to transpose, and the barrier keeps XLA from turning the product round again.
-  return _transpose(_transpose(dy.reshape(-1, dy.shape[-1])) @ _patches(x)).reshape(4, 4, x.shape[-1], -1)
+  turned = lax.optimization_barrier(cpu_product(transposed(dy.reshape(-1, dy.shape[-1])), _patches(x)))
+  return transposed(turned).reshape(4, 4, x.shape[-1], -1).astype(x.dtype)
 
 
 def _spread(x, kernel, pads):
@@ -211,8 +214,7 @@ def _spread(x, kernel, pads):
   kh, kw, c, o = kernel.shape
   x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   h, w = x.shape[1] - kh + 1, x.shape[2] - kw + 1
-  sums = x.dtype if jnp.finfo(x.dtype).bits > 16 else jnp.float32
-  z = jnp.matmul(x.reshape(-1, c), kernel.transpose(2, 0, 1, 3).reshape(c, -1), preferred_element_type=sums)
+  z = cpu_product(x.reshape(-1, c), kernel.transpose(2, 0, 1, 3).reshape(c, -1))
   z = lax.optimization_barrier(z.reshape(*x.shape[:3], kh, kw, o))
   rows = sum(z[:, i : i + h, :, i] for i in range(kh))
   return sum(rows[:, :, j : j + w, j] for j in range(kw)).astype(x.dtype)  # pyright: ignore[reportAttributeAccessIssue, reportIndexIssue]
@@ -235,7 +237,7 @@ def _cpu_conv(x, kernel, geometry):
     more = (0, _NARROW - c)
     x = lax.optimization_barrier(jnp.pad(x, ((0, 0), (0, 0), (0, 0), more)))
     kernel = jnp.pad(kernel, ((0, 0), (0, 0), more, (0, 0)))
-  return _lax_conv(x, kernel, geometry)
+  return _wide_conv(x, kernel, geometry)
 
 
 def _as_products(geometry, size, kernel_size):
@@ -260,13 +262,13 @@ def _kernel_gradient(x, dy, geometry, size):
     (low, _span(m, s) + _span(k, rhs) - 1 - _span(n, lhs) - low)
     for n, k, m, (s, (low, _), lhs, rhs) in zip(x.shape[1:], size, dy.shape[1:], zip(*geometry))
   )
-  transposed = _Geometry(geometry.rhs_dilation, pads, geometry.lhs_dilation, geometry.strides)  # pyright: ignore[reportArgumentType]
+  exchanged = _Geometry(geometry.rhs_dilation, pads, geometry.lhs_dilation, geometry.strides)  # pyright: ignore[reportArgumentType]
 
   def canonical(x, dy):
-    return _lax_conv(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), transposed).transpose(1, 2, 0, 3)
+    return _wide_conv(x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3), exchanged).transpose(1, 2, 0, 3)
 
   def default(x, dy):
-    return lax.conv_general_dilated(x, dy, *transposed, dimension_numbers=("CHWN", "IHWO", "HWNC"))
+    return lax.conv_general_dilated(x, dy, *exchanged, dimension_numbers=("CHWN", "IHWO", "HWNC"))
 
   products = _as_products(geometry, x.shape[1:3], size)
   return lax.platform_dependent(x, dy, cpu=products[1] if products else canonical, default=default)

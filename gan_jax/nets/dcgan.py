@@ -23,7 +23,8 @@ from gan_jax.errors import ConfigError
 from gan_jax.game import Net, NetSpec
 from gan_jax.nets.adapt import from_spec, only_input, only_vector, positive, square_image
 from gan_jax.nets.conv import Conv, UpsampleConv
-from gan_jax.nets.layers import BatchNorm
+from gan_jax.nets.layers import BatchNorm, Dense
+from gan_jax.nets.products import product
 
 RESOLUTIONS = (8, 16, 32, 64, 128)
 
@@ -39,7 +40,7 @@ class Generator(nn.Module):
     width: channels of the last hidden layer, at half the resolution; each layer before it has twice as many. (The
       paper's for 64x64 has 128.)
     channels: of the images.
-    dtype: what to compute in; parameters, statistics and images are float32.
+    dtype: what convolutions compute in, but for the last; all else is float32.
   """
 
   resolution: int = 32
@@ -58,13 +59,12 @@ class Generator(nn.Module):
     widths = _widths(self.resolution, self.width)[::-1]
     # A transposed convolution of a single pixel is a matrix product: y[:, i, j] = z @ kernel[i, j].
     kernel = self.param("kernel", _init, (4, 4, z.shape[-1], widths[0]), jnp.float32)
-    x = jnp.einsum("bc,hwco->bhwo", z.astype(self.dtype), kernel.astype(self.dtype))
-    x = nn.relu(_BatchNorm()(x, train))
+    x = product(z.astype(self.dtype), kernel.transpose(2, 0, 1, 3).reshape(z.shape[-1], -1))
+    x = nn.relu(_BatchNorm()(x.reshape(-1, 4, 4, widths[0]), train))
     for width in widths[1:]:
-      x = UpsampleConv(width, use_bias=False, kernel_init=_init)(x)
+      x = UpsampleConv(width, use_bias=False, kernel_init=_init, dtype=self.dtype)(x)
       x = nn.relu(_BatchNorm()(x, train))
-    x = UpsampleConv(self.channels, kernel_init=_init)(x)
-    return jnp.tanh(x.astype(jnp.float32))
+    return jnp.tanh(UpsampleConv(self.channels, kernel_init=_init)(x))
 
 
 class Discriminator(nn.Module):
@@ -76,7 +76,7 @@ class Discriminator(nn.Module):
     channels: of the images.
     batch_norm: without it, scores of one image depend on that image alone, as a gradient penalty asks (Gulrajani et al.
       2017, section 4), and every convolution has a bias.
-    dtype: what to compute in; parameters, statistics and scores are float32.
+    dtype: what convolutions compute in, but for the last; all else is float32.
   """
 
   resolution: int = 32
@@ -96,7 +96,7 @@ class Discriminator(nn.Module):
     # A convolution that leaves a single pixel is a matrix product.
     kernel = self.param("kernel", _init, (4, 4, x.shape[-1], 1), jnp.float32)
     bias = self.param("bias", nn.initializers.zeros, (1,), jnp.float32)
-    scores = jnp.einsum("bhwc,hwco->bo", x, kernel.astype(self.dtype), preferred_element_type=jnp.float32)
+    scores = jnp.einsum("bhwc,hwco->bo", x, kernel)
     return scores[:, 0] + bias
 
 
@@ -124,8 +124,8 @@ class Trunk(nn.Module):
       ConfigError: for a resolution that is not one of `RESOLUTIONS`.
     """
     x = _halvings(self, x, train, batch_norm=True)
-    x = nn.Dense(self.features, use_bias=False, kernel_init=_init, dtype=self.dtype)(x.reshape(len(x), -1))
-    return nn.leaky_relu(_BatchNorm()(x, train), 0.2).astype(jnp.float32)
+    x = Dense(self.features, use_bias=False, kernel_init=_init, dtype=self.dtype)(x.reshape(len(x), -1))
+    return nn.leaky_relu(_BatchNorm()(x, train), 0.2)
 
 
 def generator(spec: NetSpec, /, *, width: int = 32, dtype: jnp.dtype = jnp.float32) -> Net:
@@ -165,10 +165,9 @@ def trunk(spec: NetSpec, /, *, width: int = 32, features: int = 1024, dtype: jnp
 def _halvings(net, x, train, batch_norm):
   """The strided convolutions of the discriminator `net`, from its images down to 4x4, within its compact call."""
   chex.assert_shape(x, (None, net.resolution, net.resolution, net.channels))
-  x = x.astype(net.dtype)
   for i, width in enumerate(_widths(net.resolution, net.width)):
     normed = batch_norm and i > 0
-    x = Conv(width, strides=(2, 2), use_bias=not normed, kernel_init=_init)(x)
+    x = Conv(width, strides=(2, 2), use_bias=not normed, kernel_init=_init, dtype=net.dtype)(x)
     x = nn.leaky_relu(_BatchNorm()(x, train) if normed else x, 0.2)
   return x
 

@@ -8,11 +8,38 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from gan_jax.nets.products import product
+
+
+class Dense(nn.Module):
+  """`flax.linen.Dense` with float32 parameters, sums and outputs, whatever its product's factors are rounded to.
+
+  Attributes:
+    features: how many outputs there are.
+    use_bias: whether to add a bias.
+    kernel_init: (key, shape, dtype) -> kernel [inputs, features].
+    dtype: of the product's factors.
+  """
+
+  features: int
+  use_bias: bool = True
+  kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, inputs] -> [B, features], float32."""
+    kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
+    y = product(x.astype(self.dtype), kernel)
+    if not self.use_bias:
+      return y
+    return y + self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)[None]
+
 
 class SpectralNorm(nn.Module):
   """Divides a layer's weights by their largest singular value, found by power iteration. Miyato et al. 2018, alg. 1.
 
-  `SpectralNorm(nn.Dense(8))(x, train)`. Every parameter of two or more axes is taken as a matrix [inputs, outputs], a
+  `SpectralNorm(Dense(8))(x, train)`. Every parameter of two or more axes is taken as a matrix [inputs, outputs], a
   convolution's as [kh * kw * C, O]; biases stay as they are. Parameters keep the names that they have without it.
 
   One application in training is one step of the iteration. sigma = v^T W u is differentiated in W, not in u and v. The

@@ -12,7 +12,7 @@ from gan_jax.errors import ConfigError
 from gan_jax.game import Net, NetSpec
 from gan_jax.nets import activations
 from gan_jax.nets.adapt import from_spec, positive
-from gan_jax.nets.layers import BatchNorm, FourierFeatures, SpectralNorm
+from gan_jax.nets.layers import BatchNorm, Dense, FourierFeatures, SpectralNorm
 
 
 class Generator(nn.Module):
@@ -24,7 +24,7 @@ class Generator(nn.Module):
     activation: between layers.
     batch_norm: normalises each hidden layer, as the f-GAN paper's generator does (Nowozin et al. 2016, section 4.2).
     output: what bounds the output: `jnp.tanh` for images, None for points.
-    dtype: of the computation; parameters and the output are float32.
+    dtype: of the products' factors; all else is float32, and so is the last product where it gives points.
   """
 
   shape: Sequence[int]
@@ -39,11 +39,11 @@ class Generator(nn.Module):
     """Latents [B, latent], and whatever else the generator is conditioned on, [B, ...] each, to data [B, *shape]."""
     x = flat(inputs)
     for features in self.hidden:
-      x = nn.Dense(features, use_bias=not self.batch_norm, dtype=self.dtype)(x)
+      x = Dense(features, use_bias=not self.batch_norm, dtype=self.dtype)(x)
       if self.batch_norm:
         x = BatchNorm()(x, train)
       x = self.activation(x)
-    x = nn.Dense(math.prod(self.shape), dtype=self.dtype)(x).astype(jnp.float32)
+    x = Dense(math.prod(self.shape), dtype=_exact_for_points(self.dtype, self.shape))(x)
     x = x.reshape(len(x), *self.shape)
     return x if self.output is None else self.output(x)
 
@@ -60,7 +60,7 @@ class Discriminator(nn.Module):
     fourier: how many random Fourier features stand beside the data as inputs (Tancik et al. 2020); 0 for none.
     frequencies: the lowest and the highest length of their wave vectors, in radians per unit of data; in between,
       lengths are log-uniform.
-    dtype: of the computation; parameters and scores are float32.
+    dtype: of the products' factors; all else is float32, and so are the last product and one that reads points.
   """
 
   hidden: Sequence[int] = (256, 256)
@@ -79,8 +79,8 @@ class Discriminator(nn.Module):
     features.
     """
 
-    def dense(features, x):
-      layer = nn.Dense(features, dtype=self.dtype)
+    def dense(features, x, dtype):
+      layer = Dense(features, dtype=dtype)
       return SpectralNorm(layer)(x, train) if self.spectral_norm else layer(x)
 
     noise = next((each for each in inputs if each.ndim == 1), None)
@@ -88,9 +88,10 @@ class Discriminator(nn.Module):
     x = jnp.concatenate([data**power for power in range(1, self.powers + 1)], -1)
     if self.fourier:
       x = jnp.concatenate([x, FourierFeatures(self.fourier, self.frequencies)(data, noise)], -1)
+    dtype = _exact_for_points(self.dtype, *(each.shape[1:] for each in inputs))
     for features in self.hidden:
-      x = self.activation(dense(features, x))
-    return dense(1, x)[:, 0].astype(jnp.float32)
+      x, dtype = self.activation(dense(features, x, dtype)), self.dtype
+    return dense(1, x, jnp.float32)[:, 0]
 
 
 class Head(nn.Module):
@@ -99,7 +100,7 @@ class Head(nn.Module):
   Attributes:
     outputs: how many numbers.
     hidden: units of each hidden layer, batch-normalised and leaky with slope 0.2.
-    dtype: of the computation; parameters and outputs are float32.
+    dtype: of the products' factors; all else is float32, and so are the last product and one that reads points.
   """
 
   outputs: int
@@ -110,9 +111,11 @@ class Head(nn.Module):
   def __call__(self, *inputs: jax.Array, train: bool = True) -> jax.Array:
     """Inputs [B, ...] to [B, outputs]."""
     x = flat(inputs)
+    dtype = _exact_for_points(self.dtype, *(each.shape[1:] for each in inputs))
     for features in self.hidden:
-      x = nn.leaky_relu(BatchNorm()(nn.Dense(features, use_bias=False, dtype=self.dtype)(x), train), 0.2)
-    return nn.Dense(self.outputs, dtype=self.dtype)(x).astype(jnp.float32)
+      x = Dense(features, use_bias=False, dtype=dtype)(x)
+      x, dtype = nn.leaky_relu(BatchNorm()(x, train), 0.2), self.dtype
+    return Dense(self.outputs)(x)
 
 
 def generator(
@@ -188,6 +191,11 @@ def flat(inputs: Sequence[jax.Array]) -> jax.Array:
   """Inputs [B, ...] side by side, [B, D]."""
   vectors = [x.reshape(len(x), -1) for x in inputs]
   return vectors[0] if len(vectors) == 1 else jnp.concatenate(vectors, -1)
+
+
+def _exact_for_points(dtype: jnp.dtype, *shapes: Sequence[int]) -> jnp.dtype:
+  """float32 beside points: between 1 and 2 bfloat16's numbers are 0.008 apart, and modes may be 0.02 wide."""
+  return dtype if any(len(shape) > 1 for shape in shapes) else jnp.dtype(jnp.float32)
 
 
 def _check_layers(hidden: Sequence[int]) -> None:

@@ -32,7 +32,7 @@ class ResnetGenerator(nn.Module):
     width: channels of the first layer; the paper's 64.
     blocks: how many residual blocks; the paper has 6 for 128x128 and 9 from 256x256 on.
     channels: of the images that come out; what comes in may have another number.
-    dtype: what to compute in; parameters, statistics and images are float32.
+    dtype: what convolutions compute in, but for the last; all else is float32.
   """
 
   width: int = 64
@@ -49,22 +49,19 @@ class ResnetGenerator(nn.Module):
     """
     chex.assert_rank(x, 4)
     _check_resnet_size(x.shape[1:3])
-    normed: dict[str, Any] = dict(use_bias=False, kernel_init=_init)
-    valid: dict[str, Any] = dict(padding="VALID", kernel_init=_init)
-    x = _reflect(x.astype(self.dtype), 3)
-    x = nn.relu(InstanceNorm()(Conv(self.width, (7, 7), use_bias=False, **valid)(x)))
+    normed: dict[str, Any] = dict(use_bias=False, kernel_init=_init, dtype=self.dtype)
+    x = nn.relu(InstanceNorm()(Conv(self.width, (7, 7), padding="VALID", **normed)(_reflect(x, 3))))
     for i in (2, 4):
       x = Conv(self.width * i, (3, 3), (2, 2), ((1, 0), (1, 0)), **normed)(x)
       x = nn.relu(InstanceNorm()(x))
     for _ in range(self.blocks):
-      y = Conv(self.width * 4, (3, 3), use_bias=False, **valid)(_reflect(x, 1))
+      y = Conv(self.width * 4, (3, 3), padding="VALID", **normed)(_reflect(x, 1))
       y = nn.relu(InstanceNorm()(y))
-      y = Conv(self.width * 4, (3, 3), use_bias=False, **valid)(_reflect(y, 1))
+      y = Conv(self.width * 4, (3, 3), padding="VALID", **normed)(_reflect(y, 1))
       x = x + InstanceNorm()(y)
     for i in (2, 1):
-      x = nn.relu(InstanceNorm()(FractionalConv(self.width * i)(x)))
-    x = Conv(self.channels, (7, 7), **valid)(_reflect(x, 3))
-    return jnp.tanh(x.astype(jnp.float32))
+      x = nn.relu(InstanceNorm()(FractionalConv(self.width * i, self.dtype)(x)))
+    return jnp.tanh(Conv(self.channels, (7, 7), padding="VALID", kernel_init=_init)(_reflect(x, 3)))
 
 
 class UnetGenerator(nn.Module):
@@ -78,7 +75,7 @@ class UnetGenerator(nn.Module):
     resolution: of the images, a power of two from 8 on; 256 makes the paper's 8 halvings.
     width: channels of the first layer, doubled three times on the way down; the paper's 64.
     channels: of the images that come out; what comes in may have another number.
-    dtype: what to compute in; parameters, statistics and images are float32.
+    dtype: what convolutions compute in, but for the last; all else is float32.
   """
 
   resolution: int
@@ -101,18 +98,16 @@ class UnetGenerator(nn.Module):
     chex.assert_shape(x, (None, self.resolution, self.resolution, None))
     halvings = self.resolution.bit_length() - 1
     widths = [self.width * min(2**i, 8) for i in range(halvings)]
-    x = x.astype(self.dtype)
     ways = []
     for i, width in enumerate(widths):
       inner = 0 < i < halvings - 1
-      x = Conv(width, strides=(2, 2), use_bias=not inner, kernel_init=_init)(x)
+      x = Conv(width, strides=(2, 2), use_bias=not inner, kernel_init=_init, dtype=self.dtype)(x)
       x = nn.leaky_relu(InstanceNorm()(x) if inner else x, 0.2)
       ways.append(x)
     for width, across in zip(widths[-2::-1], ways[-2::-1], strict=True):
-      x = nn.relu(InstanceNorm()(UpsampleConv(width, use_bias=False, kernel_init=_init)(x)))
+      x = nn.relu(InstanceNorm()(UpsampleConv(width, use_bias=False, kernel_init=_init, dtype=self.dtype)(x)))
       x = jnp.concatenate([x, across], axis=-1)
-    x = UpsampleConv(self.channels, kernel_init=_init)(x)
-    return jnp.tanh(x.astype(jnp.float32))
+    return jnp.tanh(UpsampleConv(self.channels, kernel_init=_init)(x))
 
 
 class PatchDiscriminator(nn.Module):
@@ -126,7 +121,7 @@ class PatchDiscriminator(nn.Module):
   Attributes:
     width: channels of the first layer, doubled at each, three times at most; the papers' 64.
     layers: how many of stride 2; the papers' 3, for 256x256.
-    dtype: what to compute in; parameters, statistics and scores are float32.
+    dtype: what convolutions compute in, but for the last; all else is float32.
   """
 
   width: int = 64
@@ -150,12 +145,12 @@ class PatchDiscriminator(nn.Module):
     window: dict[str, Any] = (
       dict(kernel_size=(4, 4), padding=((1, 1), (1, 1))) if self.layers else dict(kernel_size=(1, 1))
     )
-    x = x.astype(self.dtype)
     for i in range(max(self.layers, 1) + 1):
       strides = (2, 2) if i < self.layers else (1, 1)
-      x = Conv(self.width * min(2**i, 8), strides=strides, use_bias=i == 0, kernel_init=_init, **window)(x)
+      features = self.width * min(2**i, 8)
+      x = Conv(features, strides=strides, use_bias=i == 0, kernel_init=_init, dtype=self.dtype, **window)(x)
       x = nn.leaky_relu(InstanceNorm()(x) if i else x, 0.2)
-    return Conv(1, kernel_init=_init, **window)(x).astype(jnp.float32)
+    return Conv(1, kernel_init=_init, **window)(x)
 
 
 def resnet(spec: NetSpec, /, *, width: int = 64, blocks: int = 6, dtype: jnp.dtype = jnp.float32) -> Net:
@@ -203,16 +198,19 @@ class FractionalConv(nn.Module):
 
   Attributes:
     features: output channels.
+    dtype: what the convolution computes in; the parameter and the output are float32.
   """
 
   features: int
+  dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     """[B, H, W, C] -> [B, 2H, 2W, features], by a float32 parameter `kernel` [3, 3, C, features]."""
     kernel = self.param("kernel", _init, (3, 3, x.shape[-1], self.features), jnp.float32)
     # With a row and a column of zeros it is a 4x4 kernel, whose form on the CPU multiplies no zeros of the input.
-    return upsample_conv(x, jnp.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0))).astype(x.dtype))
+    kernel = jnp.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0)))
+    return upsample_conv(x.astype(self.dtype), kernel.astype(self.dtype)).astype(jnp.float32)
 
 
 def _check_resnet_size(size):

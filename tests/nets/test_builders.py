@@ -19,7 +19,7 @@ KEY = jax.random.key(6)
 IMAGE = (8, 8, 3)
 CASES = {  # a spec, small settings, and the shape that the net gives
   "mlp.generator": (NetSpec(((5,),), (4, 4, 1)), {"hidden": (6,), "batch_norm": True}, (4, 4, 1)),
-  "mlp.discriminator": (NetSpec(((3,), ()), ()), {"hidden": (6,), "fourier": 4, "powers": 2}, ()),
+  "mlp.discriminator": (NetSpec(((3,), ()), ()), {"hidden": (6, 6), "fourier": 4, "powers": 2}, ()),
   "mlp.head": (NetSpec(((2, 2, 2),), (7,)), {"hidden": (6,)}, (7,)),
   "dcgan.generator": (NetSpec(((5,),), IMAGE), {"width": 4}, IMAGE),
   "dcgan.discriminator": (NetSpec(((16, 16, 1),), ()), {"width": 4}, ()),
