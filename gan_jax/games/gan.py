@@ -74,14 +74,14 @@ def pair(
       generated, in both players' moves and in penalties; a number, a schedule of the round, or None. Sønderby et al.
       2017; Arjovsky and Bottou 2017, section 3.
     noise_conditional: the critic sees how much noise there is, as a second input [B].
-    simultaneous: both players move at once from the same state, in place of one after the other.
+    simultaneous: both players move at once from the same state, not one after the other.
     extra_gradient: both move at once, twice, each time on a batch and latents of its own: `optim.extra_gradient`.
 
   Raises:
-    ConfigError: if `latent_dim` or `critic_steps` is below 1, the critic moves more than once where players move at
-      once, or it is noise-conditional without noise.
+    ConfigError: if `latent_dim` or `critic_steps` is below 1, a critic moves more than once where players move at once,
+      or it is noise-conditional without noise.
   """
-  (name,) = set(nets) - {"generator"}
+  (name,) = {*nets} - {"generator"}
   if latent_dim < 1:
     raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
   if noise_conditional and instance_noise is None:
