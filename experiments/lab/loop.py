@@ -294,8 +294,8 @@ def _compile(experiment: Experiment, rounds: int, shardings: Any) -> Callable:
     step = train.make_step(game)
     return jax.lax.scan(lambda state, stored: step(state, decode(stored)), state, batches)
 
-  everywhere = jax.sharding.NamedSharding(shardings.step.mesh, jax.sharding.PartitionSpec())
-  return jax.jit(play, donate_argnums=0, out_shardings=(shardings, everywhere))
+  replicated = jax.sharding.NamedSharding(shardings.step.mesh, jax.sharding.PartitionSpec())
+  return jax.jit(play, donate_argnums=0, out_shardings=(shardings, replicated))
 
 
 def _rows(metrics: dict[str, jax.Array], step: int, every: int) -> list[dict[str, float]]:

@@ -13,13 +13,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from experiments.lab import configs, names, workdir
+from experiments.lab import configs, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from experiments.lab.loop import connect, writes
 from gan_jax import shard, train
 from gan_jax.data.dataset import Dataset
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, nearest
 from gan_jax.game import TrainState
 
 Values = dict[str, jax.Array]  # field of the config -> a number for each member
@@ -216,7 +216,7 @@ def parse_grid(texts: list[str], config: Config) -> dict[str, list[float]]:
   for text in texts:
     field, _, values = text.partition("=")
     if field not in flat:
-      raise ConfigError(f"--grid names {field!r}, which is no setting.{names.nearest(field, swept)}")
+      raise ConfigError(f"--grid names {field!r}, which is no setting.{nearest(field, swept)}")
     if field.startswith("data.") and isinstance(flat[field], float):
       raise ConfigError(f"--grid names {field}, a setting of the data, which all members share; run a sweep for each")
     if field not in swept:

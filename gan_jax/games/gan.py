@@ -19,7 +19,13 @@ from gan_jax.optim import at
 
 
 def specs(data: DataSpec, *, latent_dim: int, noise_conditional: bool = False, **_: Any) -> dict[str, NetSpec]:
-  """A generator z -> x, and a discriminator x -> score, or (x, level of noise) -> score if it is noise-conditional."""
+  """A generator z -> x, and a discriminator x -> score, or (x, level of noise) -> score if it is noise-conditional.
+
+  Raises:
+    ConfigError: if `latent_dim` is below 1.
+  """
+  if latent_dim < 1:
+    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
   seen = (data.x, ()) if noise_conditional else (data.x,)
   return {"generator": NetSpec(((latent_dim,),), data.x), "discriminator": NetSpec(seen, ())}
 
@@ -78,12 +84,10 @@ def pair(
     extra_gradient: both move at once, twice, each time on a batch and latents of its own: `optim.extra_gradient`.
 
   Raises:
-    ConfigError: if `latent_dim` or `critic_steps` is below 1, a critic moves more than once where players move at once,
+    ConfigError: if `critic_steps` is below 1, a critic moves more than once where players move at once,
       or it is noise-conditional without noise.
   """
   (name,) = {*nets} - {"generator"}
-  if latent_dim < 1:
-    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
   if noise_conditional and instance_noise is None:
     raise ConfigError(f"noise_conditional gives the {name} the level of an instance_noise that is not there")
   latent = lambda key, n: prior(jax.random.split(key)[0], (n, latent_dim))

@@ -211,12 +211,12 @@ def _play(
   return play
 
 
-def _abilities(nets: Mapping[str, Net], codes: Codes, latent: Callable) -> dict[str, Any]:
-  def sample(params, stats, key, n, latents=None, codes=None, drawn=codes):
+def _abilities(nets: Mapping[str, Net], known: Codes, latent: Callable) -> dict[str, Any]:
+  def sample(params, stats, key, n, latents=None, codes=None):
     noise_key, codes_key = jax.random.split(key)
     if latents is None:
-      c = drawn.encode(*drawn.draw(codes_key, n)) if codes is None else codes
-      chex.assert_shape(c, (n, drawn.size))
+      c = known.encode(*known.draw(codes_key, n)) if codes is None else codes
+      chex.assert_shape(c, (n, known.size))
       latents = latent(noise_key, c)
     return nets["generator"].apply(params["generator"], stats["generator"], latents, train=False)[0]
 
@@ -228,7 +228,7 @@ def _abilities(nets: Mapping[str, Net], codes: Codes, latent: Callable) -> dict[
     return apply
 
   recognise = head("recognition")
-  read = LatentCodes(codes, lambda params, stats, x: codes.read(recognise(params, stats, x)))
+  read = LatentCodes(known, lambda params, stats, x: known.read(recognise(params, stats, x)))
   return {"sample": sample, "score": head("discriminator"), "codes": read}
 
 

@@ -41,7 +41,7 @@ def make(*, generator: Net, critic: Net, clip: Number = 0.01, critic_steps: int 
 
 
 def generator_loss(play: gan.Play) -> jax.Array:
-  """-E[D(G(z))], eq. 3."""
+  """-E[D(G(z))]: algorithm 1, line 10."""
   return -jnp.mean(play.fake)
 
 

@@ -17,8 +17,8 @@ class AdversarialLoss(NamedTuple):
   """A pair of pure functions on scores, each minimised by its owner.
 
   Attributes:
-    discriminator: `(real [B], fake [B]) -> scalar`.
-    generator: `(fake [B], real [B]) -> scalar`; `real` counts for relativistic losses alone.
+    discriminator: `(real [B, ...], fake [B, ...]) -> scalar`, of one score an example or one a patch.
+    generator: `(fake [B, ...], real [B, ...]) -> scalar`; `real` counts for relativistic losses alone.
   """
 
   discriminator: Callable[[jax.Array, jax.Array], jax.Array]
