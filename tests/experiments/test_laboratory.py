@@ -30,6 +30,7 @@ def short_mixture(**game):
   return config
 
 
+@pytest.mark.usefixtures("runs_long")
 def test_the_minimax_step_finds_the_optimum_and_the_alternative_does_not():
   """KL's best Gaussian has mu* = 1.0100, sigma* = 1.8311, reverse KL's 1.5779: the alternative step ends towards
   that."""
@@ -68,6 +69,7 @@ def test_modes_of_a_perfect_and_of_a_collapsed_generator():
   assert float(measured["data"]["raw_modes"]) == 25
 
 
+@pytest.mark.usefixtures("runs_long")
 def test_dirac_non_saturating_cycles_at_its_radius():
   """Simultaneous steps of h = 0.1 settle on a cycle of radius sqrt(2 h) = 0.447."""
   config = configs.load("dirac:nonsaturating")
@@ -88,6 +90,7 @@ def test_dirac_settles_or_does_not(variant, low, high):
   assert low <= played(configs.load(f"dirac:{variant}"), 1)["radius"][0] <= high
 
 
+@pytest.mark.usefixtures("runs_long")
 def test_parallel_lines():
   """Jensen-Shannon's bound comes to its top, 2 log 2, and theta stays; the Wasserstein game brings the lines
   together."""
