@@ -9,17 +9,19 @@ import os
 import shutil
 import tempfile
 
+import pytest
+
 # What a test compiles runs a few times, so LLVM need not optimise it, and XLA's older emitters of fused loops, of which
 # nothing goes through MLIR, take half the time of the new ones. What runs long asks for more: `runs_long`.
-QUICK = ("--xla_backend_optimization_level=0", "--xla_cpu_use_fusion_emitters=false")
-os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *QUICK))
+os.environ["XLA_FLAGS"] = (
+  f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the first process's
   os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="gan_jax_tests_")
   atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 import jax
-import pytest
 
 from gan_jax import cache
 
@@ -31,5 +33,5 @@ cache.keep_programs()
 
 @pytest.fixture
 def runs_long(monkeypatch):
-  """What the test compiles plays thousands of rounds, and is optimised: several times as fast, compiled in twice as long."""
+  """What the test compiles runs long, and is optimised: several times as fast, compiled in twice the time."""
   monkeypatch.setattr(jax, "jit", functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1}))
