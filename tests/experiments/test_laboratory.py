@@ -23,10 +23,10 @@ def played(config, seeds: int):
   return members.evaluate(config, dataset, state, {}, members.vectorized_map, shard.mesh())
 
 
-def short_mixture(**game):
+def short_mixture(rounds=1_200, **game):
   config = configs.load("fgan_mixture:kl")
   config.game.update(game)
-  config.train.rounds, config.train.chunk, config.data.batch_size = 1_200, 600, 512
+  config.train.rounds, config.train.chunk, config.data.batch_size = rounds, 400, 512
   return config
 
 
@@ -39,7 +39,7 @@ def test_the_minimax_step_finds_the_optimum_and_the_alternative_does_not():
   np.testing.assert_allclose(np.median(found["mu"]), 1.0100, rtol=0.03)
   np.testing.assert_allclose(np.median(found["sigma"]), 1.8311, rtol=0.02)
   np.testing.assert_allclose(np.median(found["bound"]), 0.2830, rtol=0.01)
-  other = played(short_mixture(generator_step="alternative"), 3)
+  other = played(short_mixture(800, generator_step="alternative"), 3)
   assert np.all(other["mu"] > 1.3)
 
 
