@@ -1,6 +1,7 @@
 """The engine: who moves, what is drawn, and that scan, loop, vmap and a traced hyper-parameter all play the same
 game."""
 
+import functools
 import re
 import traceback
 
@@ -136,7 +137,7 @@ def test_traced_hyper_parameters():
   rates, decays = jnp.array([1e-3, 1e-2]), jnp.array([0.1, 0.5])
   together = jax.jit(jax.vmap(member))(rates, decays)
   for i in range(2):
-    alone = member(float(rates[i]), float(decays[i]))
+    alone = jax.jit(functools.partial(member, float(rates[i]), float(decays[i])))()
     chex.assert_trees_all_close(jax.tree.map(lambda x: x[i], together), alone, rtol=1e-4, atol=1e-5)
 
 

@@ -23,13 +23,14 @@ def played(config, seeds: int):
   return members.evaluate(config, dataset, state, {}, members.vectorized_map, shard.mesh())
 
 
-def short_mixture(**game):
+def short_mixture(rounds=1_200, **game):
   config = configs.load("fgan_mixture:kl")
   config.game.update(game)
-  config.train.rounds, config.train.chunk, config.data.batch_size = 1_200, 600, 512
+  config.train.rounds, config.train.chunk, config.data.batch_size = rounds, 400, 512
   return config
 
 
+@pytest.mark.usefixtures("runs_long")
 def test_the_minimax_step_finds_the_optimum_and_the_alternative_does_not():
   """KL's best Gaussian has mu* = 1.0100, sigma* = 1.8311, reverse KL's 1.5779: the alternative step ends towards
   that."""
@@ -38,7 +39,7 @@ def test_the_minimax_step_finds_the_optimum_and_the_alternative_does_not():
   np.testing.assert_allclose(np.median(found["mu"]), 1.0100, rtol=0.03)
   np.testing.assert_allclose(np.median(found["sigma"]), 1.8311, rtol=0.02)
   np.testing.assert_allclose(np.median(found["bound"]), 0.2830, rtol=0.01)
-  other = played(short_mixture(generator_step="alternative"), 3)
+  other = played(short_mixture(800, generator_step="alternative"), 3)
   assert np.all(other["mu"] > 1.3)
 
 
@@ -68,6 +69,7 @@ def test_modes_of_a_perfect_and_of_a_collapsed_generator():
   assert float(measured["data"]["raw_modes"]) == 25
 
 
+@pytest.mark.usefixtures("runs_long")
 def test_dirac_non_saturating_cycles_at_its_radius():
   """Simultaneous steps of h = 0.1 settle on a cycle of radius sqrt(2 h) = 0.447."""
   config = configs.load("dirac:nonsaturating")
@@ -88,6 +90,7 @@ def test_dirac_settles_or_does_not(variant, low, high):
   assert low <= played(configs.load(f"dirac:{variant}"), 1)["radius"][0] <= high
 
 
+@pytest.mark.usefixtures("runs_long")
 def test_parallel_lines():
   """Jensen-Shannon's bound comes to its top, 2 log 2, and theta stays; the Wasserstein game brings the lines
   together."""

@@ -13,6 +13,7 @@ from experiments.lab import configs, loop, members
 from experiments.lab.build import build
 from gan_jax import report, shard
 
+pytestmark = pytest.mark.xdist_group("swept")  # which share what a fixture has trained
 ROOT = Path(__file__).parent.parent.parent
 
 

@@ -9,6 +9,7 @@ from experiments.lab.trained import load
 from gan_jax import report
 from gan_jax.errors import ConfigError
 
+pytestmark = pytest.mark.xdist_group("staged")  # which share what a fixture has trained
 STAGES = (
   {"rounds": 20, "nets.generator.hidden": (8,), "data.resolution": 4},
   {"rounds": 30, "nets.generator.hidden": (8,), "optimizer.generator.learning_rate": 1e-3, "keep_optimizers": False},
