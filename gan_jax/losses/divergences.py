@@ -428,14 +428,16 @@ def _box_cox(log_u: Any, c: Number, log_scale: Any = 0.0) -> jax.Array:
 
 def _slope(x: Any) -> jax.Array:
   """(e^x - 1) / x, and 1 at 0."""
-  safe = jnp.where(x == 0.0, 1.0, x)
-  return jnp.where(x == 0.0, 1.0, jnp.expm1(safe) / safe)
+  flat = jnp.abs(x) < 1e-15  # where the derivative's x^2 would vanish in float32
+  safe = jnp.where(flat, 1.0, x)
+  return jnp.where(flat, 1.0, jnp.expm1(safe) / safe)
 
 
 def _log_slope(y: Any) -> jax.Array:
   """log(1 + y) / y, and 1 at 0."""
-  safe = jnp.where(y == 0.0, 1.0, y)
-  return jnp.where(y == 0.0, 1.0, jnp.log1p(safe) / safe)
+  flat = jnp.abs(y) < 1e-15
+  safe = jnp.where(flat, 1.0, y)
+  return jnp.where(flat, 1.0, jnp.log1p(safe) / safe)
 
 
 def _log_softplus(x: jax.Array) -> jax.Array:
@@ -462,8 +464,8 @@ def from_perspective(
   derivative is u, and u's is implicit. The activation is the log ratio.
 
   Args:
-    perspective: (log p, log q) -> q f(p/q), smooth, of a convex f with f(1) = 0. Of Pearson's
-      `lambda p, q: exp(2 * p - q) - 2 * exp(p) + exp(q)`.
+    perspective: (log p, log q) -> q f(p/q), smooth, of a convex f with f(1) = 0; best as a sum of what is large where
+      p is and what is large where q is. Pearson's is `lambda p, q: exp(2 * p - q) - 2 * exp(p) + exp(q)`.
     name: what to call it.
     bound: where the domain of f* ends, the limit of f'(u) for large u.
     rates: as `bend` takes them, of f'(e^v) and f*(f'(e^v)).
