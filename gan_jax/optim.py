@@ -64,7 +64,7 @@ def constant_then_exponential(rounds: int, hold: Number = 0.5, end: Number = 0.0
 
 
 def constant_then_linear(rounds: int, hold: Number = 0.5) -> optax.Schedule:
-  """1 for the share `hold` of `rounds`, then linearly down to 0, where it stays. Zhu et al. 2017, appendix 7.1."""
+  """1 for the share `hold` of `rounds`, then linearly down to 0, where it stays. Zhu et al. 2017."""
 
   def schedule(step: Any) -> jax.Array:
     # Compiled, the line ends within rounding of 0, and maybe below it.
