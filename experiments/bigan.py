@@ -1,4 +1,4 @@
-"""BiGAN with dense networks on handwritten digits: an encoder beside the generator. Donahue et al. 2017, section 4.1.
+"""BiGAN with dense networks on handwritten digits: an encoder beside the generator. Donahue et al. 2017.
 
 python -m experiments.run --config=bigan
 """

@@ -64,7 +64,7 @@ def build(
   data = DataSpec(dataset.shape, dataset.classes, dataset.domains)
   check_number("train.ema_decay", config.train.ema_decay, *_DECAY)
   game, settings = build_game(config, data, wrap_net)
-  context = Context(game, dataset, settings, config.seed)
+  context = Context(game, dataset, settings)
   found = []
   for given in config.eval.evaluators:
     name, evaluator = names.find(names.EVALUATOR, given, "eval.evaluators")

@@ -141,7 +141,7 @@ def _carry(course: Course, state: TrainState) -> TrainState:
 
 
 def _mesh(config: Config) -> jax.sharding.Mesh:
-  if config.mesh.member != 1:
+  if config.mesh.member not in (0, 1):
     raise ConfigError(
       f"mesh.member is {config.mesh.member}; it splits the members of experiments.sweep, and a run is one"
     )

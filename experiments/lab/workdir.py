@@ -75,10 +75,15 @@ def environment(*packages: str) -> dict[str, Any]:
     "python": platform.python_version(),
     "platform": platform.platform(),
     "processor": _processor(),
-    "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    "cores": cores(),
     "packages": {package: _version(package) for package in packages},
     "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
   }
+
+
+def cores() -> int:
+  """How many cores this process may use."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

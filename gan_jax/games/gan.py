@@ -1,4 +1,4 @@
-"""A generator against a discriminator, with any adversarial pair of losses. Goodfellow et al. 2014, algorithm 1."""
+"""A generator against a discriminator, with any adversarial pair of losses. Goodfellow et al. 2014."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -78,7 +78,7 @@ def pair(
     prior: `(key, shape) -> z`.
     instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the critic sees, real and
       generated, in both players' moves and in penalties; a number, a schedule of the round, or None. Sønderby et al.
-      2017; Arjovsky and Bottou 2017, section 3.
+      2017; Arjovsky and Bottou 2017.
     noise_conditional: the critic sees how much noise there is, as a second input [B].
     simultaneous: both players move at once from the same state, not one after the other.
     extra_gradient: both move at once, twice, each time on a batch and latents of its own: `optim.extra_gradient`.
@@ -122,7 +122,7 @@ def make(
   discriminator_steps: int = 1,
   **shared: Any,
 ) -> Game:
-  """The game of eq. 1, or of any other pair of losses; `pair` has the other arguments.
+  """Goodfellow et al.'s game, or that of any other pair of losses; `pair` has the other arguments.
 
   Args:
     generator: latents [B, latent_dim] to data [B, ...].

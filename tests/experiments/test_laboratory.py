@@ -20,7 +20,7 @@ def played(config, seeds: int):
   dataset, (stage,) = build(config).dataset, configs.stages(config)
   keys = jax.vmap(jax.random.key)(np.arange(seeds))
   state, _ = members.play(stage, dataset, keys, {}, members.vectorized_map, shard.mesh())
-  return members.evaluate(config, dataset, state, {}, members.vectorized_map, shard.mesh())
+  return members.evaluate(config, dataset, state, [{}], seeds, members.vectorized_map, shard.mesh())
 
 
 def short_mixture(rounds=1_200, **game):
@@ -62,7 +62,7 @@ def test_modes_of_a_perfect_and_of_a_collapsed_generator():
   measured = {}
   for name, samples in (("data", data[:2_500]), ("collapsed", jnp.full((2_500, 2), 2.0))):
     game = experiment.game._replace(sample=lambda params, stats, key, n, samples=samples: samples)
-    measured[name] = modes.make(Context(game, experiment.dataset, {}, 0)).measure(state)
+    measured[name] = modes.make(Context(game, experiment.dataset, {})).measure(state)
   assert float(measured["data"]["modes"]) == 25 and float(measured["collapsed"]["modes"]) == 1
   np.testing.assert_allclose(measured["data"]["high_quality"], 0.9889, atol=0.008)
   np.testing.assert_allclose(measured["collapsed"]["mode_kl"], np.log(25), rtol=1e-5)
@@ -75,7 +75,7 @@ def test_dirac_non_saturating_cycles_at_its_radius():
   config = configs.load("dirac:nonsaturating")
   config.train.rounds, config.train.chunk = 4_000, 4_000
   config.log.every = 4_000
-  np.testing.assert_allclose(played(config, 1)["radius"], np.sqrt(0.2), rtol=0.05)
+  np.testing.assert_allclose(played(config, 1)["raw_radius"], np.sqrt(0.2), rtol=0.05)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_dirac_settles_or_does_not(variant, low, high):
   Under instance noise of 0.7 the mean of 64 draws pushes psi by 0.1 * 0.5 * 0.7 * sqrt(2 / 64) = 0.006 a step, so the
   radius comes down to that order, not to 0.
   """
-  assert low <= played(configs.load(f"dirac:{variant}"), 1)["radius"][0] <= high
+  assert low <= played(configs.load(f"dirac:{variant}"), 1)["raw_radius"][0] <= high
 
 
 @pytest.mark.usefixtures("runs_long")
@@ -96,7 +96,7 @@ def test_parallel_lines():
   together."""
   config = configs.load("parallel_lines:jensen_shannon")
   config.train.rounds = 300
-  assert played(config, 1)["theta"][0] > 0.98
+  assert played(config, 1)["raw_theta"][0] > 0.98
   config = configs.load("parallel_lines:wgan_gp")
   config.train.rounds = 700
-  assert abs(played(config, 1)["theta"][0]) < 0.2
+  assert abs(played(config, 1)["raw_theta"][0]) < 0.2
