@@ -280,10 +280,9 @@ def parse_grid(texts: list[str], config: Config) -> dict[str, list[float]]:
     if field.startswith("data.") and isinstance(flat[field], float):
       raise ConfigError(f"--grid names {field}, a setting of the data, which all members share; run a sweep for each")
     if field not in swept:
-      raise ConfigError(
-        f"--grid names {field}, which is {flat[field]!r}: only numeric settings can be swept in one program; use "
-        "separate runs for others"
-      )
+      why = "only numeric settings that decide no shape or count can be swept in one program; use separate runs"
+      first = f"give it a number first, as --config.{field}={values.partition(',')[0]}"
+      raise ConfigError(f"--grid names {field}, which is {flat[field]!r}: {first if flat[field] is None else why}")
     try:
       grid[field] = [float(value) for value in values.split(",")]
     except ValueError:

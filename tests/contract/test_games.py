@@ -93,12 +93,17 @@ def test_players_move_what_they_own_and_nothing_else(name):
     assert tiny.same((half.ema, half.step, half.key), (after.ema, after.step, after.key))
 
 
+def numbers_of(config):
+  """Every number of the game and the optimizers that decides no shape or count."""
+  flat = configs.flatten({"game": config.game, "optimizer": config.optimizer, "train": config.train})
+  return {field: value for field, value in flat.items() if isinstance(value, float)}
+
+
 @each_experiment
 def test_hyper_parameters_may_be_traced(name):
   """Every number of the game and the optimizers as an argument of one program gives what it gives as a constant."""
   experiment, config, start = built(name)
-  flat = configs.flatten({"game": config.game, "optimizer": config.optimizer, "train": config.train})
-  values = {field: value for field, value in flat.items() if isinstance(value, float)}
+  values = numbers_of(config)
   assert {"train.ema_decay"} < set(values)
 
   def traced_round(values, draw):
@@ -110,8 +115,20 @@ def test_hyper_parameters_may_be_traced(name):
   step, draw = one_round(name)  # of the game that was built with these numbers
   constant, _ = step(start, draw(start, experiment.draw))
   compare((traced, {}), (constant, {}), 1e-4)
-  members = {field: jnp.array([value, value]) for field, value in values.items()}
-  jax.eval_shape(jax.vmap(traced_round, (0, None)), members, experiment.draw)
+
+
+@every_experiment
+def test_hyper_parameters_are_axes(name):
+  """Every number of the game and the optimizers may be a vmapped one: nothing branches on it. Traced alone."""
+  experiment, config, start = built(name)
+  values = {k: jnp.array([v, v]) for k, v in numbers_of(config).items()}
+
+  def play(values, state, draw):
+    game = build(with_values(config, values), experiment.dataset).game
+    return train.make_step(game)(state, train.draw_round(game, draw, state))[0]
+
+  ends = jax.eval_shape(jax.vmap(play, (0, None, None)), values, start, experiment.draw)
+  assert jax.tree.map(lambda end: end.shape[1:], ends) == jax.tree.map(jnp.shape, start)
 
 
 @each_experiment

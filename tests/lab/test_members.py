@@ -98,7 +98,10 @@ def test_files_and_table(swept):
   ("text", "message"),
   [
     ("game.gama=1", "names 'game.gama', which is no setting"),
-    ("data.batch_size=1,2", "data.batch_size, which is 16: only numeric settings can be swept"),
+    (
+      "data.batch_size=1,2",
+      "data.batch_size, which is 16: only numeric settings that decide no shape or count can be swept",
+    ),
     ("data.std=0.1,0.2", "data.std, a setting of the data, which all members share"),
     ("train.ema_decay=a,b", "the values 'a,b'; numbers are wanted"),
   ],
@@ -187,6 +190,20 @@ def test_evaluators_of_a_sweep_are_made_of_numbers(tmp_path, monkeypatch):
   config.mesh.member = 1
   rows = members.sweep(config, {"game.penalty_weight": [0.25, 4.0]}, 2, tmp_path / "sweep", "dirac:r1")
   assert [row["weight"] for row in rows] == [0.25, 0.25, 4.0, 4.0]
+
+
+def test_a_family_of_divergences_is_swept(tmp_path):
+  """alpha through 1, in one program, each member beside the best Gaussian of its own divergence."""
+  config = configs.load("fgan_mixture:alpha")
+  config.nets.discriminator.hidden, config.data.batch_size = (8,), 16
+  config.train.rounds = config.train.chunk = config.log.every = 2
+  config.mesh.member = 1
+  rows = members.sweep(config, {"game.divergence.a": [0.9, 1.0, 1.1]}, 1, tmp_path / "sweep", "fgan_mixture:alpha")
+  assert all(np.isfinite(list(row.values())).all() for row in rows)
+  below, kl, above = ([row[k] for k in ("mu_star", "sigma_star", "divergence_star")] for row in rows)
+  np.testing.assert_allclose(kl, [1.0100, 1.8311, 0.2830], atol=1e-4)
+  np.testing.assert_allclose((np.array(below) + above) / 2, kl, atol=5e-3)  # continuous
+  assert below[0] > kl[0] > above[0]
 
 
 def tiny_config(name):
