@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
       "checkpoint": {"every": 1_000},  # rounds between checkpoints; a multiple of train.chunk
       "mesh": {
         "data": 1,  # devices that each batch is split over
-        "member": 1,  # devices that a sweep's members are split over
+        "member": 0,  # devices that a sweep's members are split over; 0: all, and on a CPU one a core
         "fsdp": False,  # whether parameters and optimizers are split over mesh.data too, for nets too large for one
       },
       "distributed": {

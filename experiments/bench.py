@@ -19,10 +19,10 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import base, cyclegan, dcgan, infogan, vanilla, wgan_gp
-from experiments.lab import cli, names, workdir
+from experiments.lab import cli, workdir
 from experiments.lab.build import DTYPES, Experiment, at_least_one
 from experiments.lab.timing import Case, Contender, measure, table
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, nearest
 from gan_jax.game import TrainState
 
 ONLY = flags.DEFINE_string("only", None, "one case; all if not given")
@@ -35,11 +35,11 @@ OUT = flags.DEFINE_string("out", None, "a JSON file for the figures")
 
 def main() -> None:
   if ONLY.value is not None and ONLY.value not in CASES:
-    raise ConfigError(f"--only is {ONLY.value!r}, which is not known.{names.nearest(ONLY.value, CASES)}")
+    raise ConfigError(f"--only is {ONLY.value!r}, which is not known.{nearest(ONLY.value, CASES)}")
   cases = CASES if ONLY.value is None else {ONLY.value: CASES[ONLY.value]}
   at_least_one("--windows", WINDOWS.value)
   if DTYPE.value not in DTYPES:
-    raise ConfigError(f"--dtype is {DTYPE.value!r}, which is not known.{names.nearest(DTYPE.value, DTYPES)}")
+    raise ConfigError(f"--dtype is {DTYPE.value!r}, which is not known.{nearest(DTYPE.value, DTYPES)}")
   if TORCH.value and importlib.util.find_spec("torch") is None:
     raise ConfigError("--torch needs PyTorch, which is not installed: pip install -e '.[bench]'")
   jax.config.update("jax_enable_compilation_cache", False)  # what is compiled is timed

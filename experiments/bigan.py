@@ -1,4 +1,4 @@
-"""BiGAN with dense networks on handwritten digits: an encoder beside the generator. Donahue et al. 2017, section 4.1.
+"""BiGAN with dense networks on handwritten digits: an encoder beside the generator. Donahue et al. 2017.
 
 python -m experiments.run --config=bigan
 """
@@ -10,7 +10,7 @@ from experiments import base
 
 def get_config() -> ConfigDict:
   config = base.get_config()
-  config.game = {"name": "bigan", "loss": {"name": "adversarial.non_saturating"}, "latent_dim": 50}
+  config.game = {"name": "bigan", "loss": {"name": "adversarial.minimax"}, "latent_dim": 50}
   config.game.prior = {"name": "priors.uniform"}
   config.nets.generator = {"name": "mlp.generator", "hidden": (512, 512), "batch_norm": True}
   config.nets.encoder = {"name": "mlp.head", "hidden": (512, 512)}

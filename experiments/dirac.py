@@ -1,4 +1,4 @@
-"""The DiracGAN, two numbers that chase each other, and what makes them settle. Mescheder et al. 2018, figure 1 and 3.
+"""The DiracGAN, two numbers that chase each other, and what makes them settle. Mescheder et al. 2018.
 
     python -m experiments.run --config=dirac:nonsaturating
     python -m experiments.run --config=dirac:r1

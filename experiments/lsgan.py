@@ -1,5 +1,4 @@
-"""Least-squares GAN with DCGAN networks on handwritten digits, 32x32. Mao et al. 2017, targets 0, 1 and 1 (their eq.
-9).
+"""Least-squares GAN with DCGAN networks on handwritten digits, 32x32. Mao et al. 2017, with targets 0, 1 and 1.
 
 python -m experiments.run --config=lsgan
 """

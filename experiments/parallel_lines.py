@@ -1,4 +1,4 @@
-"""Two parallel lines: the Jensen-Shannon divergence cannot tell near from far, W1 can. Arjovsky et al. 2017, example 1.
+"""Two parallel lines: the Jensen-Shannon divergence cannot tell near from far, W1 can. Arjovsky et al. 2017.
 
     python -m experiments.run --config=parallel_lines                    # WGAN-GP: theta goes to 0
     python -m experiments.run --config=parallel_lines:jensen_shannon     # the bound stays at 2 log 2

@@ -15,7 +15,7 @@ from gan_jax.errors import ConfigError
 WORKDIR = flags.DEFINE_string("workdir", None, "a run that experiments.run has left")
 N = flags.DEFINE_integer("n", 64, "how many samples")
 OUT = flags.DEFINE_string("out", "samples.png", "the picture to write")
-SEED = flags.DEFINE_integer("seed", 0, "of the latents")
+SEED = flags.DEFINE_integer("seed", 0, "of the latents; the run's own seed gives those of its pictures")
 
 
 def main() -> None:
@@ -29,7 +29,8 @@ def main() -> None:
   if experiment.game.sample is None:
     other = ": it translates, python -m experiments.translate" if experiment.game.translate else ""
     raise ConfigError(f"the game of the run in {WORKDIR.value} does not sample{other}")
-  samples = experiment.game.sample(*train.averaged(state), jax.random.key(SEED.value), N.value)
+  key = train.evaluation_key(jax.random.key(SEED.value))
+  samples = experiment.game.sample(*train.averaged(state), key, N.value)
   report.save_samples(out, np.asarray(samples), experiment.dataset.test["x"])
   print(f"{N.value} samples of round {int(state.step):,}: {out}")
 

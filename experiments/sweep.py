@@ -4,7 +4,8 @@
 
 Every member is the run that `experiments.run` would do with that seed and those settings. A sweep has no checkpoints;
 the workdir gets config.json, members.csv (every member), sweep.csv (median and range over seeds for each setting) and
-sweep.png.
+sweep.png. On a CPU each core is a device and plays its share of the members; --config.mesh.member=N takes N devices,
+JAX_NUM_CPU_DEVICES=N makes N of a CPU.
 """
 
 from pathlib import Path
@@ -20,6 +21,7 @@ GRID = flags.DEFINE_multi_string("grid", [], "FIELD=VALUE,VALUE,...; given again
 
 
 def main(config: ConfigDict, given: str) -> None:
+  members.one_device_a_core(config)
   workdir = Path(WORKDIR.value or Path("runs") / f"sweep_{configs.name_of(given)}")
   members.sweep(config, members.parse_grid(GRID.value, config), SEEDS.value, workdir, given)
 

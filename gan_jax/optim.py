@@ -20,29 +20,33 @@ class ExtraGradientState(NamedTuple):
 
   Attributes:
     ahead: whether the parameters are at the extrapolated point, bool scalar.
-    away: how far that is from where the step began.
+    start: the parameters that the step began from, once they are.
     inner: the state of the optimizer inside.
   """
 
   ahead: jax.Array
-  away: Any
+  start: Any
   inner: optax.OptState
 
 
 def extra_gradient(tx: optax.GradientTransformation) -> optax.GradientTransformation:
   """Every second update starts from where the one before it started, with the gradient found where that one led.
 
-  Korpelevich 1976; Gidel et al. 2019, algorithm 3. All players have to take both updates together: a simultaneous
-  move that is repeated an even number of times, as `games.gan.pair(extra_gradient=True)` has it.
+  Korpelevich 1976; Gidel et al. 2019, algorithm 2. All players have to take both updates together: a simultaneous
+  move that is repeated an even number of times, as `games.gan.pair(extra_gradient=True)` has it. Where parameters are
+  projected after each update, both updates are, as in these papers. `update` needs the parameters.
   """
 
   def init(params):
     return ExtraGradientState(jnp.zeros((), bool), jax.tree.map(jnp.zeros_like, params), tx.init(params))
 
   def update(updates, state, params=None):
+    if params is None:
+      raise ValueError("extra-gradient steps start from params; update needs them as its third argument")
     step, inner = tx.update(updates, state.inner, params)
-    back = jax.tree.map(lambda u, away: jnp.where(state.ahead, u - away, u), step, state.away)
-    return back, ExtraGradientState(~state.ahead, step, inner)
+    # Not the negative of the first update, after which the parameters may have been projected.
+    back = jax.tree.map(lambda u, start, p: jnp.where(state.ahead, u + (start - p), u), step, state.start, params)
+    return back, ExtraGradientState(~state.ahead, params, inner)
 
   return optax.GradientTransformation(init, update)
 
@@ -60,7 +64,7 @@ def constant_then_exponential(rounds: int, hold: Number = 0.5, end: Number = 0.0
 
 
 def constant_then_linear(rounds: int, hold: Number = 0.5) -> optax.Schedule:
-  """1 for the share `hold` of `rounds`, then linearly down to 0, where it stays. Zhu et al. 2017, appendix 7.1."""
+  """1 for the share `hold` of `rounds`, then linearly down to 0, where it stays. Zhu et al. 2017."""
 
   def schedule(step: Any) -> jax.Array:
     # Compiled, the line ends within rounding of 0, and maybe below it.

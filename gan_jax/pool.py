@@ -1,7 +1,7 @@
 """The history of generated images that a discriminator sees, as a pure pytree.
 
-Shrivastava et al. 2017, section 2.3, refresh half of every batch from a buffer of refined images. This is the form in
-which Zhu et al. 2017 (CycleGAN), section 4, use it, with 50 images, and in which their code decides image by image.
+Shrivastava et al. 2017 refresh half of every batch from a buffer of refined images. This is the form in
+which Zhu et al. 2017 (CycleGAN) use it, with 50 images, and in which their code decides image by image.
 """
 
 from typing import NamedTuple

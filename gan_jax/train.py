@@ -2,7 +2,7 @@
 
 Randomness is a function of the state alone. A round folds `state.step` into `state.key`, a move folds its position into
 that, a repetition its number, a player its place: so a resumed run, a scanned run and a Python loop draw the same
-numbers. `carry` takes a state from one stage of a run to the next.
+numbers. What evaluates a state draws from `evaluation_key`. `carry` takes a state from one stage of a run to the next.
 """
 
 import functools
@@ -17,7 +17,9 @@ import optax
 from gan_jax.game import Batch, Game, Move, Player, TrainState
 
 Metrics = dict[str, jax.Array]  # "player/name" -> scalar
-_BEFORE_THE_FIRST_ROUND = 2**32 - 1  # folded into the key where a round folds its number
+# Folded into the key where a round folds its number, which is an int32: no round has one of these.
+_BEFORE_THE_FIRST_ROUND = 2**32 - 1
+_EVALUATION = 2**32 - 2
 
 
 def init(game: Game, key: jax.Array, batch: Batch | None = None) -> TrainState:
@@ -142,6 +144,17 @@ def draw_round(game: Game, draw: Callable[[jax.Array], Batch], state: TrainState
   """The batches of the round that `state` is about to play, [game.draws, batch, ...]: what `make_step` asks for."""
   key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), len(game.moves))
   return jax.vmap(draw)(jax.random.split(key, game.draws))
+
+
+def evaluation_key(key: jax.Array) -> jax.Array:
+  """The key that evaluations draw from, the same after every round: apart from all of training's, and a member's own.
+
+  Of the run's key itself they may not: `jax.random.split(key)[i]` is `fold_in(key, i)`, the key of round i.
+
+  Args:
+    key: the run's, `state.key`.
+  """
+  return jax.random.fold_in(key, _EVALUATION)
 
 
 def averaged(state: TrainState) -> tuple[dict[str, Any], dict[str, Any]]:

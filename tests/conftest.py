@@ -4,12 +4,18 @@ What one test has compiled is kept there for the next, as commands keep it, and 
 """
 
 import atexit
+import functools
 import os
 import shutil
 import tempfile
 
-# What a test compiles runs a few times: to have LLVM optimise it would take most of the time.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+import pytest
+
+# What a test compiles runs a few times, so LLVM need not optimise it, and XLA's older emitters of fused loops, of which
+# nothing goes through MLIR, take half the time of the new ones. What runs long asks for more: `runs_long`.
+os.environ["XLA_FLAGS"] = (
+  f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the first process's
   os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="gan_jax_tests_")
@@ -23,3 +29,9 @@ jax.config.update("jax_num_cpu_devices", 4)  # virtual ones, for what is split o
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 cache.keep_programs()
+
+
+@pytest.fixture
+def runs_long(monkeypatch):
+  """What the test compiles runs long, and is optimised: several times as fast, compiled in twice the time."""
+  monkeypatch.setattr(jax, "jit", functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1}))

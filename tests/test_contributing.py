@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -49,13 +51,18 @@ def test_a_game_and_a_config_outside_of_the_repository_train(elsewhere, tmp_path
     ("real.mean(0) - fake.reshape(3)", "TypeError"),
     ('{"a": 1}[0] + real.mean(0)', "KeyError"),
     ("int('one line of mine')", "ValueError"),
+    ("open('/nowhere/weights.npy')", "FileNotFoundError"),
+    ("penalties.gradient_penalty(trunk, real, fake, key, where='interpolate')", "ConfigError"),
   ],
 )
 def test_a_mistake_in_a_loss_of_ones_own_keeps_its_traceback(elsewhere, tmp_path, line, kind):
   """From the command: the line of the loss, and who minimises it."""
   for file in elsewhere.iterdir():
     if file.is_file():
-      (tmp_path / file.name).write_text(file.read_text().replace("real.mean(0) - fake.mean(0)", line))
+      text = file.read_text().replace("real.mean(0) - fake.mean(0)", line)
+      (tmp_path / file.name).write_text(
+        text.replace("import priors\n", "import priors\nfrom gan_jax.losses import penalties\n")
+      )
   status, said = command(
     "experiments.run", f"--config={tmp_path / 'digits.py'}", f"--workdir={tmp_path / 'run'}", *SHORT
   )
@@ -68,3 +75,13 @@ def test_a_mistake_in_a_setting_of_ones_own_ends_in_one_message(elsewhere, tmp_p
   config = f"--config={elsewhere / 'digits.py'}"
   status, said = command("experiments.run", config, f"--workdir={tmp_path / 'run'}", "--config.game.latent_dm=3")
   assert status == 1 and "Traceback" not in said and "Did you mean 'latent_dim'" in said
+
+
+def test_arrays_of_ones_own_as_the_readme_has_them():
+  (block,) = re.findall(r"```python\n(from gan_jax.data.dataset.*?)```", (ROOT / "README.md").read_text(), re.S)
+  images = np.arange(100 * 12, dtype=np.uint8).reshape(100, 2, 2, 3)
+  given = {"images": images, "held_out": images[:10], "labels": np.arange(100, dtype=np.int32) % 10, "jax": jax}
+  exec(block, given)
+  batch = given["batch"]
+  assert batch["x"].shape == (64, 2, 2, 3) and batch["x"].dtype == np.float32 and batch["label"].dtype == np.int32
+  assert -1.0 <= batch["x"].min() < batch["x"].max() <= 1.0

@@ -129,6 +129,13 @@ def test_commands_use_the_lab_and_the_lab_evaluators_and_not_the_other_way_round
   assert not wrong, f"{name}, of the layer {layer(name)!r}, imports {sorted(wrong)}"
 
 
+def test_no_function_is_longer_than_sixty_lines():
+  for path in MODULES.values():
+    for node in ast.walk(ast.parse(path.read_text())):
+      if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
+        assert node.end_lineno - node.lineno < 60, f"{path.relative_to(ROOT)}: {node.name}"
+
+
 def test_no_module_imports_itself_by_way_of_others():
   graph = {name: neighbours(path) - {name} for name, path in MODULES.items()}
   assert len(graph) > 40 and sum(map(len, graph.values())) > 100

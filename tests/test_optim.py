@@ -1,4 +1,4 @@
-"""Schedules, value by value, and that none goes on beyond its end."""
+"""Extra-gradient steps by hand; schedules, value by value, and that none goes on beyond its end."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,42 @@ import numpy as np
 import optax
 import pytest
 
-from gan_jax import optim
+from gan_jax import optim, train
+from gan_jax.game import Aux, Game, Move, Net, Player
+
+
+def test_extra_gradient_steps_start_where_they_began_though_projected():
+  """A number w from 0.9 that loss -w^2 / 2 draws away from 0, rate 0.5, held within [-1, 1].
+
+  Without projection: to 0.9 + 0.45 = 1.35, whose gradient takes 0.9 to 0.9 + 0.675 = 1.575. With it: to 1.35, which is
+  projected to 1, whose gradient takes 0.9 to 1.4, projected to 1. With the rate changed to 0.05 after the first update:
+  from 0.9 to 1, then by 0.05 to 0.95, where a step back from the projection would end at 0.6.
+  """
+
+  def path(project, rates):
+    net = Net(lambda key: ({"w": jnp.array(0.9)}, {}), lambda p, s, key=None, train=True: (p["w"], s))
+    loss = lambda params, state, batch, key: (-0.5 * params["only"]["w"] ** 2, Aux())
+    tx = optim.extra_gradient(optax.sgd(lambda count: jnp.array(rates)[count % 2]))
+    player = Player(("only",), loss, tx, project)
+    game = Game({"only": net}, {"one": player}, (Move(("one",)),), averaged=())
+    state = train.init(game, jax.random.key(0))
+    run = jax.jit(train.make_scan(game, 1, lambda key: {"x": jnp.zeros(1)}))
+    found = []
+    for _ in range(2):
+      state, _ = run(state)
+      found.append(float(state.params["only"]["w"]))
+    return found
+
+  clip = lambda params: jax.tree.map(lambda w: jnp.clip(w, -1.0, 1.0), params)
+  np.testing.assert_allclose(path(lambda params: params, (0.5, 0.5)), [1.35, 1.575], rtol=1e-6)
+  np.testing.assert_allclose(path(clip, (0.5, 0.5)), [1.0, 1.0], rtol=1e-6)
+  np.testing.assert_allclose(path(clip, (0.5, 0.05)), [1.0, 0.95], rtol=1e-6)
+
+
+def test_extra_gradient_needs_the_parameters():
+  tx = optim.extra_gradient(optax.sgd(0.1))
+  with pytest.raises(ValueError, match="params"):
+    tx.update(jnp.array(1.0), tx.init(jnp.array(1.0)))
 
 
 def test_constant_then_linear_by_hand():

@@ -1,6 +1,7 @@
 """The engine: who moves, what is drawn, and that scan, loop, vmap and a traced hyper-parameter all play the same
 game."""
 
+import functools
 import re
 import traceback
 
@@ -136,7 +137,7 @@ def test_traced_hyper_parameters():
   rates, decays = jnp.array([1e-3, 1e-2]), jnp.array([0.1, 0.5])
   together = jax.jit(jax.vmap(member))(rates, decays)
   for i in range(2):
-    alone = member(float(rates[i]), float(decays[i]))
+    alone = jax.jit(functools.partial(member, float(rates[i]), float(decays[i])))()
     chex.assert_trees_all_close(jax.tree.map(lambda x: x[i], together), alone, rtol=1e-4, atol=1e-5)
 
 
@@ -439,3 +440,18 @@ def test_a_pool_of_another_size_begins_empty(shape, size):
   assert int(carried.count) == 0 and carried.images.shape == (size, *shape)
   kept = train.carry(state_of({"x": old}), state_of({"x": pool.init((2, 2, 1), 6)})).memory["x"]
   chex.assert_trees_all_equal(kept, old)
+
+
+def test_the_key_of_evaluations_is_none_of_trainings():
+  """Of the run's key itself split gives the keys of rounds 0 and 1, as of the first two numbers folded in."""
+  key = jax.random.key(7)
+  data = lambda keys: [tuple(each) for each in np.asarray(jax.random.key_data(keys)).reshape(-1, 2).tolist()]
+  rounds = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(1_000))
+  assert data(jax.random.split(key)) == data(rounds[:2])
+  moves = jax.vmap(lambda k: jax.vmap(lambda i: jax.random.fold_in(k, i))(jnp.arange(4)))(rounds)
+  start = jax.random.fold_in(key, 2**32 - 1)
+  trained = {*data(key), *data(rounds), *data(moves), *data(start), *data(jax.random.split(start))}
+  evaluated = train.evaluation_key(key)
+  assert data(evaluated) == data(jax.random.fold_in(key, 2**32 - 2))
+  assert not trained & {*data(evaluated), *data(jax.random.split(evaluated, 8))}
+  assert data(evaluated) != data(train.evaluation_key(jax.random.key(8)))

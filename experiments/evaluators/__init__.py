@@ -2,6 +2,10 @@
 
 `make(context, /, *, ...settings) -> Evaluation` asks the game for abilities and the data for what it needs, and raises
 ConfigError where they are missing. A config lists files in `eval.evaluators`; the settings of `FILE` are `eval.FILE`.
+
+What draws does so from `train.evaluation_key(state.key)`: the same latents after every round, of every seed its own,
+in a sweep as in a run. Numbers and pictures are of the averaged weights where a moving average is kept; numbers of the
+raw ones, where they are reported too, are called raw_...
 """
 
 from collections.abc import Callable, Mapping
@@ -19,14 +23,12 @@ class Context(NamedTuple):
   Attributes:
     game: what was played.
     dataset: what it was played on.
-    settings: the game's own, as its `make` got them.
-    seed: of the run; evaluations draw from it, the same each time.
+    settings: the game's own, as its `make` got them; numbers, never traced.
   """
 
   game: Game
   dataset: Dataset
   settings: Mapping[str, Any]
-  seed: int
 
 
 class Picture(NamedTuple):

@@ -18,6 +18,8 @@ from gan_jax.games.infogan import Codes
 def make(context: Context, /, *, rows: int = 8, steps: int = 10) -> Evaluation:
   """What the recognition head reads off held-out images, and a grid for each code along which it alone changes.
 
+  All of it is of averaged weights where an average is kept, which for the trunk and the head `games.infogan` does not.
+
   "accuracy_I" of the I-th categorical code against labels, after the best one-to-one assignment. Where the data's
   factors are known: "continuous_I/FACTOR", the mutual information of the I-th continuous code with each, in nats, and
   "gap", the mutual information gap of all codes. A continuous code is drawn from Q(c | x), or, where its variance is
@@ -36,7 +38,7 @@ def make(context: Context, /, *, rows: int = 8, steps: int = 10) -> Evaluation:
   if game.codes is None or game.sample is None:
     raise ConfigError("it looks at latent codes, which this game does not have")
   codes = game.codes.codes
-  pictures = _traversals(game, codes, context.seed, rows, steps)
+  pictures = _traversals(game, codes, rows, steps)
   if not {"label", "factors"} & set(test):
     return Evaluation(pictures=pictures)
   compare = _comparison(codes, test)
@@ -50,10 +52,10 @@ def make(context: Context, /, *, rows: int = 8, steps: int = 10) -> Evaluation:
 
   def measure(state):
     x = decode({"x": jnp.asarray(test["x"])})["x"]
-    logits, continuous, log_variance = game.codes.read(state.params, state.stats, x)
+    logits, continuous, log_variance = game.codes.read(*train.averaged(state), x)
     classes = jnp.stack([jnp.argmax(each, 1) for each in logits], 1) if logits else jnp.zeros((len(x), 0), jnp.int32)
     if codes.learnt_variance:
-      noise = jax.random.normal(jax.random.key(context.seed), continuous.shape)
+      noise = jax.random.normal(train.evaluation_key(state.key), continuous.shape)
       continuous = continuous + jnp.exp(0.5 * log_variance) * noise
     return jax.pure_callback(compare_finite, scalars, classes, continuous, vmap_method="sequential")
 
@@ -82,28 +84,29 @@ def _comparison(codes: Codes, test: Mapping[str, np.ndarray]) -> Callable[..., d
   return compare
 
 
-def _traversals(game: Game, codes: Codes, seed: int, rows: int, steps: int) -> tuple[Picture, ...]:
+def _traversals(game: Game, codes: Codes, rows: int, steps: int) -> tuple[Picture, ...]:
   """For each code a grid: the code along the columns, noise and all other codes fixed along the rows."""
-  key, codes_key = jax.random.split(jax.random.key(seed))
-  keys = jax.random.split(key, rows)
-  fixed = codes.encode(*codes.draw(codes_key, rows))
   values = {f"categorical_{i}": jnp.eye(classes) for i, classes in enumerate(codes.categorical)}
   values |= {f"continuous_{i}": jnp.linspace(-1.0, 1.0, steps)[:, None] for i in range(codes.continuous)}
   drawn, start = [], 0
   for name, along in values.items():
     end = start + along.shape[1]
-    latents = jnp.tile(fixed[:, None], (1, len(along), 1)).at[:, :, start:end].set(along[None])
-    drawn.append(Picture(name, _with_codes(game, keys, latents), len(along)))
+    drawn.append(Picture(name, _traversal(game, codes, rows, slice(start, end), along), len(along)))
     start = end
   return tuple(drawn)
 
 
-def _with_codes(game: Game, keys: jax.Array, codes: jax.Array) -> Callable[[TrainState], jax.Array]:
-  """Samples with noise of each row's key and `codes` [rows, columns, size], row by row."""
+def _traversal(
+  game: Game, codes: Codes, rows: int, place: slice, along: jax.Array
+) -> Callable[[TrainState], jax.Array]:
+  """Samples row by row: in each the noise and the codes of one draw, but for `along` [columns, ...] at `place`."""
 
   def draw(state):
+    key, codes_key = jax.random.split(train.evaluation_key(state.key))
+    fixed = codes.encode(*codes.draw(codes_key, rows))
+    latents = jnp.tile(fixed[:, None], (1, len(along), 1)).at[:, :, place].set(along[None])
     one = lambda key, code: game.sample(*train.averaged(state), key, 1, codes=code[None])[0]
-    images = jax.vmap(jax.vmap(one, (None, 0)))(keys, codes)
+    images = jax.vmap(jax.vmap(one, (None, 0)))(jax.random.split(key, rows), latents)
     return images.reshape(-1, *images.shape[2:])
 
   return draw

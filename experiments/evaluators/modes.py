@@ -1,7 +1,5 @@
 """Which modes of a Gaussian mixture samples reach, and how well."""
 
-import jax
-
 from experiments.evaluators import Context, Evaluation
 from gan_jax import train
 from gan_jax.errors import ConfigError
@@ -9,7 +7,7 @@ from gan_jax.metrics import modes
 
 
 def make(context: Context, /, *, n: int = 2_500) -> Evaluation:
-  """`metrics.modes` on n samples: of the averaged generator, and as raw_... of the weights themselves.
+  """`metrics.modes` on n samples: of the averaged generator, and as raw_... of the raw one, from the same latents.
 
   Raises:
     ConfigError: if the game does not sample, or the data has no modes in the plane.
@@ -23,7 +21,7 @@ def make(context: Context, /, *, n: int = 2_500) -> Evaluation:
     )
 
   def measure(state):
-    key = jax.random.key(context.seed)
+    key = train.evaluation_key(state.key)
     both = {"": train.averaged(state), "raw_": (state.params, state.stats)}
     samples = {prefix: game.sample(*nets, key, n) for prefix, nets in both.items()}
     found = {prefix: modes.evaluate(x, truth["means"], truth["scales"]) for prefix, x in samples.items()}

@@ -1,7 +1,5 @@
 """Draws of the averaged generator, from the same latents each time."""
 
-import jax
-
 from experiments.evaluators import Context, Evaluation, Picture
 from gan_jax import train
 from gan_jax.errors import ConfigError
@@ -19,5 +17,5 @@ def make(context: Context, /, *, n: int = 64) -> Evaluation:
   if n < 1:
     raise ConfigError(f"n is {n}; it has to be at least 1")
   count = n if images else 32 * n
-  draw = lambda state: game.sample(*train.averaged(state), jax.random.key(context.seed), count)
+  draw = lambda state: game.sample(*train.averaged(state), train.evaluation_key(state.key), count)
   return Evaluation(pictures=(Picture("", draw),))

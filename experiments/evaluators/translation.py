@@ -1,6 +1,5 @@
 """How averaged generators translate held-out images between two domains, in both directions."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -18,6 +17,8 @@ _NAMES = {"x": ("x", "label", "x_in_y"), "y": ("y", "label_y", "y_in_x")}
 
 def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
   """Errors of translations, and for each direction a picture of three rows: images, their translations, and these back.
+
+  All of it is of averaged weights.
 
   "cycle_l1_x", of F(G(x)) against x, and "identity_l1_x", of F(x) against x; the same for y. Where true counterparts
   are known: "paired_l1_to_y" and, of images of 11x11 pixels and more, "ssim_to_y", of G(x) against them, and the same
@@ -39,7 +40,7 @@ def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
   judges = _judges(dataset) if judge and "label" in dataset.test else {}
 
   def measure(state):
-    nets, key, found = train.averaged(state), jax.random.key(context.seed), {}
+    nets, key, found = train.averaged(state), train.evaluation_key(state.key), {}
     for here, there in (("x", "y"), ("y", "x")):
       images, label, counterpart = _NAMES[here]
       source = decode({"x": jnp.asarray(dataset.test[images])})["x"]
@@ -63,10 +64,9 @@ def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
 def _judges(dataset: Dataset) -> dict[str, features.Classifier]:
   """A classifier of each domain."""
   judges = {}
-  with jax.ensure_compile_time_eval():  # a sweep builds its experiments within its own trace
-    for domain, (images, label, _) in _NAMES.items():
-      arrays = (np.asarray(split[name]) for split in (dataset.arrays, dataset.test) for name in (images, label))
-      judges[domain] = features.classifier(*arrays, dataset.classes)
+  for domain, (images, label, _) in _NAMES.items():
+    arrays = (np.asarray(split[name]) for split in (dataset.arrays, dataset.test) for name in (images, label))
+    judges[domain] = features.classifier(*arrays, dataset.classes)
   return judges
 
 
@@ -76,7 +76,7 @@ def _picture(game: Game, dataset: Dataset, n: int, here: str, there: str) -> Pic
   source = decode({"x": jnp.asarray(held_out[::step][:n])})["x"]
 
   def draw(state):
-    nets, key = train.averaged(state), jax.random.key(0)
+    nets, key = train.averaged(state), train.evaluation_key(state.key)
     translated = game.translate(*nets, key, source, here, there)
     return jnp.concatenate([source, translated, game.translate(*nets, key, translated, there, here)])
 

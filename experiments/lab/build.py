@@ -16,7 +16,7 @@ from experiments.lab import configs, names
 from experiments.lab.configs import Config
 from gan_jax.data import sources
 from gan_jax.data.dataset import Dataset
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, nearest
 from gan_jax.game import DataSpec, Game, Net, NetSpec, TrainState
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -64,7 +64,7 @@ def build(
   data = DataSpec(dataset.shape, dataset.classes, dataset.domains)
   check_number("train.ema_decay", config.train.ema_decay, *_DECAY)
   game, settings = build_game(config, data, wrap_net)
-  context = Context(game, dataset, settings, config.seed)
+  context = Context(game, dataset, settings)
   found = []
   for given in config.eval.evaluators:
     name, evaluator = names.find(names.EVALUATOR, given, "eval.evaluators")
@@ -119,7 +119,7 @@ def build_nets(config: Config, specs: Mapping[str, NetSpec]) -> dict[str, Net]:
   _same_names("nets", config.nets, specs, f"the game {config.game.name}")
   dtype = DTYPES.get(config.dtype)
   if dtype is None:
-    raise ConfigError(f"dtype is {config.dtype!r}, which is not known.{names.nearest(config.dtype, DTYPES)}")
+    raise ConfigError(f"dtype is {config.dtype!r}, which is not known.{nearest(config.dtype, DTYPES)}")
   nets, outputs, pending = {}, {}, dict(specs)
   while pending:
     ready = {
@@ -184,7 +184,7 @@ def _output(net: Net, spec: NetSpec, name: str) -> tuple[int, ...]:
 def _same_names(field: str, given: Iterable[str], asked: Iterable[str], owner: str) -> None:
   for key in given:
     if key not in asked:
-      raise ConfigError(f"{field}.{key}: {owner} has none of that name.{names.nearest(key, asked)}")
+      raise ConfigError(f"{field}.{key}: {owner} has none of that name.{nearest(key, asked)}")
   missing = sorted(set(asked) - set(given))
   if missing:
     raise ConfigError(f"{owner} asks for {field}.{missing[0]}, which the config does not give")

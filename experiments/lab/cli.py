@@ -30,11 +30,11 @@ def start(main: Callable[..., object], takes_config: bool = False, takes_argumen
   found: list[object] = []
 
   def parse(argv: list[str]) -> list[str]:
+    argv, given, changes = _split(argv) if takes_config else (argv, "", {})
+    if _HELP & set(argv[1:]) or takes_config and not given:
+      print(usage(given, takes_config))
+      sys.exit(0 if _HELP & set(argv[1:]) else 1)
     if takes_config:
-      argv, given, changes = _split(argv)
-      if not given or _HELP & set(argv[1:]):
-        print(usage(given))
-        sys.exit(0 if _HELP & set(argv[1:]) else 1)
       found.extend((_guarded(_config, given, changes), given))
     try:
       return flags.FLAGS(argv)
@@ -50,11 +50,13 @@ def start(main: Callable[..., object], takes_config: bool = False, takes_argumen
   app.run(run, flags_parser=parse)
 
 
-def usage(given: str = "") -> str:
-  """How a command is called, and the experiments there are, or the settings of one that is given."""
+def usage(given: str = "", takes_config: bool = True) -> str:
+  """How a command is called, and where it takes a config the experiments there are, or the settings of one."""
   lines = [(sys.modules["__main__"].__doc__ or "").strip(), "", "flags:"]
   own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
   lines += [f"  --{flag.name:<10} {flag.help} (default: {flag.default})" for flag in own]
+  if not takes_config:
+    return "\n".join(lines)
   if given:
     config = _guarded(configs.load, given)
     lines += ["", f"settings of {given}, each --config.SETTING=VALUE:"]
@@ -72,6 +74,8 @@ def _guarded(function: Callable, *arguments: object) -> object:
   try:
     return function(*arguments)
   except (ConfigError, FloatingPointError, OSError) as error:
+    if getattr(error, "__notes__", None):  # it comes out of a loss, which a note says: its line matters
+      raise
     sys.exit(f"error: {error}")
   except KeyboardInterrupt as interruption:
     sys.exit(str(interruption) or "interrupted")

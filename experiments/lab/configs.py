@@ -4,7 +4,7 @@ import ast
 import importlib.util
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,13 +12,19 @@ from ml_collections import ConfigDict, FieldReference
 
 from experiments.lab import names
 from gan_jax.data import sources
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, nearest
 
 # A ConfigDict, of whose fields a type checker knows nothing.
 Config = Any
 
 EXPERIMENTS = Path(__file__).parent.parent
-_SCHEDULE = {"schedule": inspect.Parameter("schedule", inspect.Parameter.KEYWORD_ONLY, default=None)}
+_SCHEDULE = {
+  "schedule": inspect.Parameter(
+    "schedule", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Callable[[Any], Any] | None
+  )
+}
+# The parts of a config that a stage may replace; the lengths between evaluations and checkpoints are the run's.
+_OF_A_STAGE = ("game", "nets", "optimizer", "data", "dtype", "eval")
 _BATCH = {"batch_size": inspect.Parameter("batch_size", inspect.Parameter.KEYWORD_ONLY, default=64)}
 
 
@@ -74,7 +80,7 @@ def read(given: str) -> Config:
   if not inspect.signature(module.get_config).parameters:
     raise ConfigError(f"{path} has no variants, so ':{variant}' cannot be chosen; leave it out")
   if variants and variant not in variants:
-    raise ConfigError(f"{path.name} has no variant {variant!r}.{names.nearest(variant, variants)}")
+    raise ConfigError(f"{path.name} has no variant {variant!r}.{nearest(variant, variants)}")
   return module.get_config(variant)
 
 
@@ -82,14 +88,17 @@ def file_of(given: str) -> tuple[Path, str]:
   """The file and the variant of an experiment that is given by name or by file."""
   name, _, variant = given.partition(":")
   path = Path(name)
-  if not path.is_file() and path.suffix != ".py" and path.name == name:
+  if not path.is_file() and path.name == name:
+    name = name.removesuffix(".py")
     path = EXPERIMENTS / f"{name}.py"
   if path.is_file():
     return path, variant
   if path.parent == EXPERIMENTS:
-    raise ConfigError(f"there is no experiment {name!r}.{names.nearest(name, map(_stem, experiments_in()))}")
-  folder = path.parent if path.parent.is_dir() else EXPERIMENTS
-  raise ConfigError(f"there is no file {path}.{names.nearest(str(path), map(str, experiments_in(folder)))}")
+    raise ConfigError(f"there is no experiment {name!r}.{nearest(name, map(_stem, experiments_in()))}")
+  folder = Path(given.partition(":")[0]).parent
+  if not folder.is_dir():
+    raise ConfigError(f"there is no file {path}, and no folder {folder}")
+  raise ConfigError(f"there is no file {path}.{nearest(path.name, (p.name for p in experiments_in(folder)))}")
 
 
 def reachable(path: Path) -> None:
@@ -198,6 +207,11 @@ def parsed(config: Config, field: str, text: str) -> Any:
     value = float(value)
   if old is not None and type(value) is not type(old):
     raise ConfigError(f"{field} is given as {text!r}; it takes {type(old).__name__}s such as {old}")
+  owner, _, last = field.rpartition(".")
+  if old is None and owner and "name" in get(config, owner):
+    annotation = _settings(owner, get(config, owner).name, config.nets)[last].annotation
+    if not names.may_be(annotation, value):
+      raise ConfigError(f"{field} is given as {text!r}; a function is given by its name, as {field}.name")
   return value
 
 
@@ -209,9 +223,9 @@ def check_field(config: Config, field: str) -> None:
     owner = ".".join(path)
     accepted = set(section.keys()) if isinstance(section, ConfigDict) else set()
     if "name" in accepted and owner:
-      accepted |= set(_settings(owner, section.name))  # those without a default are not there yet  # pyright: ignore[reportArgumentType]
+      accepted |= set(_settings(owner, section.name, config.nets))  # those without a default are not there yet  # pyright: ignore[reportArgumentType]
     if part not in accepted:
-      raise ConfigError(f"{owner or 'the config'} has no setting {part!r}.{names.nearest(part, accepted)}")
+      raise ConfigError(f"{owner or 'the config'} has no setting {part!r}.{nearest(part, accepted)}")
     section = section.get(part)
     path.append(part)
 
@@ -222,12 +236,20 @@ def stages(config: Config) -> list[Stage]:
   Raises:
     ConfigError: if a stage has no rounds, they do not add up to train.rounds, or a setting in it is not known.
   """
-  rounds, described = config.train.rounds, [_resolved(stage) for stage in config.train.get("stages", ())]
+  rounds, given = config.train.rounds, config.train.get("stages", ())
+  if not isinstance(given, tuple) or not all(hasattr(stage, "items") for stage in given):
+    raise ConfigError(f'train.stages is {given!r}; it is a tuple such as ({{"rounds": 500, "FIELD": value}}, {{}})')
+  described = [_resolved(stage) for stage in given]
   if not described:
     return [Stage(0, rounds, config, True)]
   found, start = [], 0
   for i, stage in enumerate(described):
     changes = {field: value for field, value in stage.items() if field not in ("rounds", "keep_optimizers")}
+    for field in changes:
+      if field.partition(".")[0] not in _OF_A_STAGE or field == "eval.every":
+        raise ConfigError(
+          f"train.stages[{i}] changes {field}, which is the whole run's; a stage changes {', '.join(_OF_A_STAGE)}"
+        )
     length = stage.get("rounds", rounds - start if i == len(described) - 1 else None)
     if not isinstance(length, int) or length < 1:
       raise ConfigError(f"train.stages[{i}] has rounds {length}; each stage has at least 1 of train.rounds = {rounds}")
@@ -279,7 +301,7 @@ def get(config: Any, field: str) -> Any:
 
 def _rename(config: Config, owner: str, name: str) -> None:
   """Gives the section `owner` another name; settings that only the old one takes go."""
-  *path, last = owner.split(".")
+  nets, (*path, last) = config.nets, owner.split(".")
   if path:
     check_field(config, ".".join(path))
   config = get(config, ".".join(path)) if path else config
@@ -288,20 +310,21 @@ def _rename(config: Config, owner: str, name: str) -> None:
     if not isinstance(section, ConfigDict):
       config[last] = ConfigDict({"name": name})
       return
-  taken = _settings(owner, name)
+  taken = _settings(owner, name, nets)
   with section.unlocked():
     for key in [key for key in section if key != "name" and key not in taken]:
       del section[key]
     section.name = name
 
 
-def _settings(owner: str, name: str) -> Mapping[str, inspect.Parameter]:
-  """The settings of what `owner`.name means."""
+def _settings(owner: str, name: str, nets: Iterable[str]) -> Mapping[str, inspect.Parameter]:
+  """The settings of what `owner`.name means; `nets` has the names of a game's nets."""
   if owner == "data":
     return names.settings_of(sources.source(name)) | _BATCH
   if owner == "game":
     _, game = names.find(names.GAME, name, "game.name")
-    return names.settings_of(*(getattr(game, ability) for ability in ("specs", "make") if hasattr(game, ability)))
+    functions = [getattr(game, ability) for ability in ("specs", "make") if hasattr(game, ability)]
+    return names.settings_of(*functions, nets=nets)
   kind = {"nets": names.NET, "optimizer": names.OPTIMIZER}.get(owner.partition(".")[0] if owner.count(".") == 1 else "")
   _, function = names.find(kind or names.VALUE, name, f"{owner}.name")
   return names.settings_of(function) | (_SCHEDULE if kind is names.OPTIMIZER else {})

@@ -141,7 +141,7 @@ def _carry(course: Course, state: TrainState) -> TrainState:
 
 
 def _mesh(config: Config) -> jax.sharding.Mesh:
-  if config.mesh.member != 1:
+  if config.mesh.member not in (0, 1):
     raise ConfigError(
       f"mesh.member is {config.mesh.member}; it splits the members of experiments.sweep, and a run is one"
     )
@@ -294,8 +294,8 @@ def _compile(experiment: Experiment, rounds: int, shardings: Any) -> Callable:
     step = train.make_step(game)
     return jax.lax.scan(lambda state, stored: step(state, decode(stored)), state, batches)
 
-  everywhere = jax.sharding.NamedSharding(shardings.step.mesh, jax.sharding.PartitionSpec())
-  return jax.jit(play, donate_argnums=0, out_shardings=(shardings, everywhere))
+  replicated = jax.sharding.NamedSharding(shardings.step.mesh, jax.sharding.PartitionSpec())
+  return jax.jit(play, donate_argnums=0, out_shardings=(shardings, replicated))
 
 
 def _rows(metrics: dict[str, jax.Array], step: int, every: int) -> list[dict[str, float]]:

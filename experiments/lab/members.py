@@ -3,7 +3,8 @@
 import csv
 import itertools
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from experiments.lab import configs, names, workdir
+from experiments.lab import configs, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from experiments.lab.loop import connect, writes
 from gan_jax import shard, train
 from gan_jax.data.dataset import Dataset
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, nearest
 from gan_jax.game import TrainState
 
 Values = dict[str, jax.Array]  # field of the config -> a number for each member
@@ -58,10 +59,30 @@ def sequential_map(function: Callable) -> Callable:
   return lambda a, b, shared: jax.lax.map(lambda each: function(*each, shared), (a, b))
 
 
+def one_device_a_core(config: Config) -> None:
+  """Has jax take each core of a CPU for a device, for small games do not fill two; to be called before jax starts.
+
+  Where the config or the environment says how many devices there are, or it is one of several processes, nothing
+  happens; nor does it to accelerators.
+  """
+  given = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+  if config.mesh.member or config.distributed.enabled or given or jax.config.jax_num_cpu_devices != -1:  # pyright: ignore[reportAttributeAccessIssue]
+    return
+  jax.config.update("jax_num_cpu_devices", workdir.cores())
+
+
+_NAMED = {
+  vectorized_map: "all members at once",
+  batched_map: "eight members at a time",
+  sequential_map: "one member after the other",
+}
+
+
 def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path, given: str) -> list[dict[str, float]]:
   """Plays all members to `config.train.rounds`; returns a row for each: its settings, its seed, its last metrics.
 
-  `config.mesh.member` devices share the members between them.
+  `config.mesh.member` devices share the members between them, 0 being all there are. Where they do not divide evenly,
+  the first members are played once more to fill the devices, and dropped from all that is returned and written.
 
   Raises:
     ConfigError: if the config or a setting of the grid is wrong, or the workdir holds something else; nothing is
@@ -76,20 +97,18 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
   stages = configs.stages(config)
   datasets = _datasets(stages, settings)
   members = [setting | {"seed": config.seed + seed} for setting in settings for seed in range(seeds)]
-  values = {field: jnp.array([member[field] for member in members]) for field in grid}
-  keys = jnp.stack([jax.random.key(member["seed"]) for member in members])
+  played = [members[i] for i in _filled(range(len(members)), mesh)]
+  values = {field: jnp.array([member[field] for member in played]) for field in grid}
+  keys = jnp.stack([jax.random.key(member["seed"]) for member in played])
   strategy = fastest_map(build(with_values(stages[-1].config, settings[0]), datasets[-1]))
   if writes():
-    numbers = f"{len(settings)} setting{'s' * (len(settings) > 1)} x {seeds} seed{'s' * (seeds > 1)}"
-    print(
-      f"{numbers}, {config.train.rounds:,} rounds each, {(strategy.__doc__ or '').partition(':')[0].lower()}",
-      flush=True,
-    )
+    print(_described(len(settings), seeds, config.train.rounds, strategy, mesh), flush=True)
   state, histories = None, []
   for stage, dataset in zip(stages, datasets, strict=True):
     state, history = play(stage, dataset, keys, values, strategy, mesh, state)
-    histories.append(history)
-  found = evaluate(stages[-1].config, datasets[-1], state, values, strategy, mesh)
+    histories.append({k: v if k == "step" else v[: len(members)] for k, v in history.items()})
+  assert state is not None
+  found = evaluate(stages[-1].config, datasets[-1], state, settings, seeds, strategy, mesh)
   last = {k: v[:, -1] for k, v in histories[-1].items() if k != "step"} | found
   rows = [member | {k: float(v[i]) for k, v in last.items()} for i, member in enumerate(members)]
   if writes():
@@ -118,7 +137,8 @@ def play(
     mesh: the devices.
     before: the members' states after the stage before; None for the first.
   """
-  config = stage.config
+  config = stage.config.copy_and_resolve_references()
+  config.eval.evaluators = ()  # they are made of numbers, and here settings are traced
   draw = shard.replicate(mesh, build(config, dataset).draw)
   spread = lambda function: shard.split_members(mesh, strategy(function))
   game = lambda values: build(with_values(config, values), dataset).game
@@ -150,14 +170,41 @@ def play(
   return state, {k: np.stack([line[k] for line in lines], 1) for k in lines[0]} | {"step": np.array(steps)}
 
 
-def evaluate(config, dataset, state, values, strategy, mesh) -> dict[str, np.ndarray]:
-  """What the evaluators of `config` measure of every member, [members] each."""
+def evaluate(
+  config: Config,
+  dataset: Dataset,
+  state: TrainState,
+  settings: list[dict[str, float]],
+  seeds: int,
+  strategy: Callable,
+  mesh: jax.sharding.Mesh,
+) -> dict[str, np.ndarray]:
+  """What the evaluators of `config` measure of every member, [members] each.
 
-  def measure(state, values, _):
-    return build(with_values(config, values), dataset).evaluate(state)
+  Setting by setting, the seeds of each as `strategy` has it, for what an evaluator prepares may take numbers.
 
-  found = jax.jit(shard.split_members(mesh, strategy(measure)))(state, values, None)
-  return jax.tree.map(np.asarray, shard.fetch(mesh, found))
+  Args:
+    config: with the evaluators.
+    dataset: what was played on.
+    state: of the members, the seeds of one setting beside each other; behind them may be more, to fill the devices.
+    settings: what is replaced in the config, for each.
+    seeds: of each setting.
+    strategy: as `play` takes it.
+    mesh: the devices.
+  """
+  state = state.replace(opt={}, memory=())  # which nobody looks at
+  found = []
+  for i, setting in enumerate(settings):
+    measure = build(with_values(config, setting), dataset).evaluate
+    mine = np.array(_filled(range(i * seeds, (i + 1) * seeds), mesh))
+
+    def look(state, mine=mine, measure=measure):
+      split = shard.split_members(mesh, strategy(lambda state, *_: measure(state)))
+      return split(jax.tree.map(lambda leaf: leaf[mine], state), {}, None)
+
+    measured = shard.fetch(mesh, jax.jit(look)(state))
+    found.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:seeds], measured))
+  return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 
 def _datasets(stages: list[configs.Stage], settings: list[dict[str, float]]) -> list[Dataset]:
@@ -193,9 +240,22 @@ def _mesh(config: Config, members: int) -> jax.sharding.Mesh:
     raise ConfigError(
       f"mesh.data is {config.mesh.data}, fsdp {config.mesh.fsdp}; a sweep splits members, with mesh.member"
     )
-  if members % config.mesh.member:
-    raise ConfigError(f"{members} members do not split evenly over mesh.member = {config.mesh.member} devices")
-  return shard.mesh(member=config.mesh.member)
+  alone = jax.process_count() == 1
+  return shard.mesh(member=config.mesh.member or (min(len(jax.devices()), members) if alone else len(jax.devices())))
+
+
+def _filled(members: Sequence[int], mesh: jax.sharding.Mesh) -> list[int]:
+  """Members that divide evenly over the mesh: as given, then the first of them again."""
+  return [members[i % len(members)] for i in range(-(-len(members) // mesh.size) * mesh.size)]
+
+
+def _described(settings: int, seeds: int, rounds: int, strategy: Callable, mesh: jax.sharding.Mesh) -> str:
+  """A sweep in one line."""
+  numbers = f"{settings} setting{'s' * (settings > 1)} x {seeds} seed{'s' * (seeds > 1)}, {rounds:,} rounds each"
+  kind = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
+  filling = -settings * seeds % mesh.size
+  more = f", {filling} more to fill the devices" if filling else ""
+  return f"{numbers}{more}, on {kind}, {_NAMED[strategy]}"
 
 
 def with_values(config: Config, values: dict[str, Any]) -> Config:
@@ -216,14 +276,13 @@ def parse_grid(texts: list[str], config: Config) -> dict[str, list[float]]:
   for text in texts:
     field, _, values = text.partition("=")
     if field not in flat:
-      raise ConfigError(f"--grid names {field!r}, which is no setting.{names.nearest(field, swept)}")
+      raise ConfigError(f"--grid names {field!r}, which is no setting.{nearest(field, swept)}")
     if field.startswith("data.") and isinstance(flat[field], float):
       raise ConfigError(f"--grid names {field}, a setting of the data, which all members share; run a sweep for each")
     if field not in swept:
-      raise ConfigError(
-        f"--grid names {field}, which is {flat[field]!r}: only numeric settings can be swept in one program; use "
-        "separate runs for others"
-      )
+      why = "only numeric settings that decide no shape or count can be swept in one program; use separate runs"
+      first = f"give it a number first, as --config.{field}={values.partition(',')[0]}"
+      raise ConfigError(f"--grid names {field}, which is {flat[field]!r}: {first if flat[field] is None else why}")
     try:
       grid[field] = [float(value) for value in values.split(",")]
     except ValueError:

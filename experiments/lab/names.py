@@ -11,11 +11,11 @@ settings are all else. So a function without positional-only parameters is calle
 the value.
 """
 
-import difflib
 import functools
 import importlib
 import inspect
 import pkgutil
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType, ModuleType
@@ -25,7 +25,7 @@ import optax
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, import_name, nearest
 from gan_jax.game import Net
 from gan_jax.losses.adversarial import AdversarialLoss
 from gan_jax.losses.divergences import FDivergence
@@ -42,30 +42,34 @@ class Kind(NamedTuple):
 
   what: str
   places: tuple[str, ...]
-  fits: Callable[[inspect.Signature], bool] | None = None
+  fits: Callable[[Callable], bool] | None = None
 
 
-def _is_value(signature: inspect.Signature) -> bool:
-  made = signature.return_annotation in (AdversarialLoss, FDivergence, optax.Schedule)
-  return made or bool(_handed(signature))
-
-
-def _is_optimizer(signature: inspect.Signature) -> bool:
+def _is_value(function: Callable) -> bool:
+  signature = inspect.signature(function)
   made = signature.return_annotation
-  whole = "learning_rate" in signature.parameters  # others are parts of one
+  if function.__module__.startswith("optax."):
+    return made == optax.Schedule
+  return made in (AdversarialLoss, FDivergence, optax.Schedule) or bool(_handed(signature))
+
+
+def _is_optimizer(function: Callable) -> bool:
+  signature = inspect.signature(function)
+  made = signature.return_annotation
+  whole = "learning_rate" in signature.parameters and not function.__name__.startswith("scale_by")  # a part of one
   return whole and inspect.isclass(made) and issubclass(made, optax.GradientTransformation)
 
 
-def _is_builder(signature: inspect.Signature) -> bool:
-  return [parameter.name for parameter in _handed(signature)] == ["spec"]
+def _is_builder(function: Callable) -> bool:
+  return [parameter.name for parameter in _handed(inspect.signature(function))] == ["spec"]
 
 
 _VALUES = ("gan_jax.losses", "gan_jax.nets.activations", "gan_jax.priors", "gan_jax.optim", "optax")
-GAME = Kind("game", ("gan_jax.games",))
-EVALUATOR = Kind("evaluator", ("experiments.evaluators",))
-NET = Kind("net", ("gan_jax.nets",), _is_builder)
-OPTIMIZER = Kind("optimizer", ("optax",), _is_optimizer)
-VALUE = Kind("function", _VALUES, _is_value)
+GAME = Kind("a game", ("gan_jax.games",))
+EVALUATOR = Kind("an evaluator", ("experiments.evaluators",))
+NET = Kind("a net", ("gan_jax.nets",), _is_builder)
+OPTIMIZER = Kind("an optimizer", ("optax",), _is_optimizer)
+VALUE = Kind("a function", _VALUES, _is_value)
 
 
 def find(kind: Kind, name: str, field: str) -> tuple[str, Any]:
@@ -75,9 +79,9 @@ def find(kind: Kind, name: str, field: str) -> tuple[str, Any]:
     ConfigError: if there is none, or several; the message has `field` and the nearest names.
   """
   if not isinstance(name, str) or not name:
-    raise ConfigError(f"{field} is {name!r}; it has to be the name of a {kind.what}.{nearest('', known(kind))}")
+    raise ConfigError(f"{field} is {name!r}; it has to be the name of {kind.what}.{nearest('', known(kind))}")
   if ":" in name:
-    return name, _elsewhere(name, field)
+    return name, import_name(name, field)
   names = known(kind)
   if name in names:
     return name, names[name]
@@ -109,7 +113,7 @@ def known(kind: Kind) -> dict[str, Any]:
       module, lambda member: isinstance(member, FunctionType) or _cached(member)
     ):
       own = file == "optax" or function.__module__ == module.__name__
-      if own and not name.startswith("_") and kind.fits(inspect.signature(function)):
+      if own and not name.startswith("_") and kind.fits(function):
         found[f"{file}.{name}"] = function
   return found
 
@@ -151,6 +155,37 @@ def fill(section: Any, settings: Mapping[str, inspect.Parameter], field: str) ->
       section[name] = placeholder(float) if default is None and _is_number(parameter) else default
     if isinstance(section.get(name), ConfigDict):
       complete(section[name], VALUE, f"{field}.{name}")
+      given = section[name].name
+      if not _gives(find(VALUE, given, field)[1], parameter.annotation):
+        raise ConfigError(f"{field}.{name}.name is {given!r}, which is of another kind than {name} takes")
+
+
+def may_be(annotation: Any, value: Any) -> bool:
+  """Whether a parameter of this annotation may be this number, string or tuple; None always."""
+  kinds = _members(annotation)
+  classes = tuple(kind for kind in kinds if isinstance(kind, type))
+  unknown = annotation in (inspect.Parameter.empty, Any) or any(isinstance(kind, str) for kind in kinds)
+  whole = float in classes and isinstance(value, int)
+  return value is None or unknown or whole or isinstance(value, classes)
+
+
+def _gives(function: Callable, annotation: Any) -> bool:
+  """Whether what a section with this function means can be a parameter of this annotation, as far as both are known."""
+  signature = inspect.signature(function)
+  made, handed = signature.return_annotation, _handed(signature)
+  callables = [kind for kind in _members(annotation) if typing.get_origin(kind) is Callable]
+  if not handed and made is signature.empty or annotation in (signature.empty, Any):
+    return True
+  if not handed and typing.get_origin(made) is not Callable:
+    return made in _members(annotation)
+  arity = len(handed) or len(typing.get_args(made)[0])
+  return any(len(typing.get_args(kind)[0]) == arity for kind in callables)
+
+
+def _members(annotation: Any) -> tuple:
+  """The types that an annotation allows."""
+  union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+  return typing.get_args(annotation) if union else (annotation,)
 
 
 def check_settings(section: Any, settings: Iterable[str], field: str) -> None:
@@ -204,19 +239,6 @@ def call(field: str, function: Callable, *arguments: Any, **settings: Any) -> An
     raise
 
 
-def nearest(given: str, accepted: Iterable[str]) -> str:
-  """The end of a message about a name that is not known: the few names that are near it, or all where these are few."""
-  accepted = sorted(accepted)
-  last = {name.rpartition(".")[2]: name for name in reversed(accepted)}
-  near = difflib.get_close_matches(given, accepted, n=3, cutoff=0.6)
-  near += [last[n] for n in difflib.get_close_matches(given.rpartition(".")[2], last, n=3, cutoff=0.6)]
-  near = list(dict.fromkeys(near))[:3]
-  guess = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-  if len(accepted) <= 12:
-    return f"{guess} Accepted: {', '.join(accepted) or 'none'}."
-  return guess or f" Accepted are, among others, {', '.join(accepted[:12])}."
-
-
 def _plain(default: Any) -> Any:
   """A default as a config has it: a function by its name."""
   if not isinstance(default, FunctionType):
@@ -226,7 +248,7 @@ def _plain(default: Any) -> Any:
 
 
 def _is_number(parameter: inspect.Parameter) -> bool:
-  return float in typing.get_args(parameter.annotation)
+  return float in _members(parameter.annotation)
 
 
 def _handed(signature: inspect.Signature) -> list[inspect.Parameter]:
@@ -236,16 +258,3 @@ def _handed(signature: inspect.Signature) -> list[inspect.Parameter]:
 
 def _cached(member: Any) -> bool:
   return isinstance(getattr(member, "__wrapped__", None), FunctionType) and hasattr(member, "cache_info")
-
-
-def _elsewhere(name: str, field: str) -> Any:
-  path, _, attribute = name.partition(":")
-  try:
-    module = importlib.import_module(path)
-  except ModuleNotFoundError as error:
-    if error.name is None or not f"{path}.".startswith(f"{error.name}."):
-      raise  # a bug in the module: something that it imports is not there
-    raise ConfigError(f"{field} is {name!r}, but there is no module {path!r} on the Python path") from error
-  if attribute and not hasattr(module, attribute):
-    raise ConfigError(f"{field} is {name!r}, but {path} has no {attribute!r}.{nearest(attribute, vars(module))}")
-  return getattr(module, attribute) if attribute else module

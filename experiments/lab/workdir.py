@@ -39,6 +39,14 @@ def check(workdir: Path, described: Mapping[str, Any], free: Iterable[str], roun
     return
   free, old, new = set(free), configs.flatten(there), configs.flatten(described)
   differ = [k for k in sorted(old | new) if old.get(k) != new.get(k) and not free & {k, k.partition(".")[0]}]
+  if ("seeds" in there) != ("seeds" in described):
+    raise ConfigError(f"{workdir} holds a {'run' if 'seeds' in described else 'sweep'}; choose another --workdir")
+  if differ and all(k.endswith(".rounds") for k in differ):
+    kept = " ".join(f"--config.{k}={old[k]}" for k in differ)
+    raise ConfigError(
+      f"{workdir} holds a run whose schedules were made for other train.rounds; to go on with them as they were, add "
+      f"{kept}. Or choose another --workdir"
+    )
   if differ:
     shown = "; ".join(f"{k} is {old.get(k)!r} there and {new.get(k)!r} here" for k in differ)
     raise ConfigError(
@@ -67,10 +75,15 @@ def environment(*packages: str) -> dict[str, Any]:
     "python": platform.python_version(),
     "platform": platform.platform(),
     "processor": _processor(),
-    "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    "cores": cores(),
     "packages": {package: _version(package) for package in packages},
     "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
   }
+
+
+def cores() -> int:
+  """How many cores this process may use."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -1,13 +1,12 @@
 """The sources of data by name."""
 
-import difflib
 import functools
-import importlib
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
 from gan_jax.data.dataset import Dataset
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, import_name, nearest
 
 # Each name's function; modules are imported when they are asked for, so that nobody waits for another one's libraries.
 SOURCES = {
@@ -44,11 +43,12 @@ def source(name: str) -> Callable[..., Dataset]:
   kind, colon, place = name.partition(":")
   if colon and kind in PLACES:
     return functools.partial(_imported(PLACES[kind]), place)
+  if (
+    colon and "." not in kind and importlib.util.find_spec(kind) is None
+  ):  # a misspelt KIND, or a module that is not there
+    raise ConfigError(f"data.name is {name!r}, which is not known.{_nearest(kind)}")
   if colon:
-    try:
-      return getattr(importlib.import_module(kind), place)
-    except (ModuleNotFoundError, AttributeError) as error:
-      raise ConfigError(f"data.name is {name!r}, which is not known: {error}.{_nearest(kind)}") from error
+    return import_name(name, "data.name")
   if name not in SOURCES:
     raise ConfigError(f"data.name is {name!r}, which is not known.{_nearest(name)}")
   return _imported(SOURCES[name])
@@ -60,6 +60,4 @@ def _imported(path: str) -> Callable[..., Dataset]:
 
 
 def _nearest(given: str) -> str:
-  every = sorted([*SOURCES, *(f"{kind}:..." for kind in PLACES)])
-  near = difflib.get_close_matches(given, every, n=3, cutoff=0.5)
-  return f" Did you mean {' or '.join(map(repr, near))}?" if near else f" Accepted: {', '.join(every)}."
+  return nearest(given, [*SOURCES, *(f"{kind}:" for kind in PLACES)])

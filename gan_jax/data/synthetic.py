@@ -67,7 +67,7 @@ def mixture1d(
   means: Sequence[float] = (-1.0, 2.0),
   scales: Sequence[float] = (0.255, 1.415),
 ) -> Dataset:
-  """Gaussians on the line, for fits whose divergence can be integrated, as in f-GAN (Nowozin et al., 2016, sec. 2.5).
+  """Gaussians on the line, for fits whose divergence can be integrated, as in f-GAN (Nowozin et al., 2016).
 
   Args:
     weights: of the components, positive; they are normalised to sum to one.
@@ -87,7 +87,7 @@ def swiss_roll(noise: float = 0.05) -> Dataset:
   """A spiral in the plane: t (cos t, sin t) / 7.5 + noise * N(0, I), with t uniform between 3 pi / 2 and 9 pi / 2.
 
   It turns one and a half times, from radius 0.63 to 1.89, its arms 2 pi / 7.5 = 0.84 apart. The curve is that of
-  scikit-learn's `make_swiss_roll` without its height, the scale that of the toys of Gulrajani et al. 2017, figure 1.
+  scikit-learn's `make_swiss_roll` without its height, the scale that of the toys of Gulrajani et al. 2017.
 
   Args:
     noise: standard deviation about the curve in each direction.
@@ -104,7 +104,7 @@ def swiss_roll(noise: float = 0.05) -> Dataset:
 
 
 def parallel_lines(distance: float = 1.0) -> Dataset:
-  """A vertical line of length one, and another beside it: supports that do not meet. Arjovsky et al. 2017, example 1.
+  """A vertical line of length one, and another beside it: supports that do not meet. Arjovsky et al. 2017.
 
   The data is (0, u) with u uniform in [0, 1]. Beside it stands "fake", (distance, u') with u' drawn independently: what
   the example's generator (theta, z) gives at theta = distance. Unless the distance is 0, the Jensen-Shannon divergence
@@ -125,7 +125,7 @@ def parallel_lines(distance: float = 1.0) -> Dataset:
 
 
 def point() -> Dataset:
-  """The number 0, always: the data of the DiracGAN. Mescheder et al. 2018, definition 2.1.
+  """The number 0, always: the data of the DiracGAN. Mescheder et al. 2018.
 
   Returns:
     Dataset of "x" [1]; it has no labels.

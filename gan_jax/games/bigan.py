@@ -1,10 +1,10 @@
 """BiGAN: a generator and an encoder against a discriminator of pairs. Donahue et al. 2017, "Adversarial feature
-learning", eq. 3, in scores D:
+learning", in scores D:
 
     min_{G, E} max_D V(D, E, G) = E_x[log D(x, E(x))] + E_z[log(1 - D(G(z), z))].
 
-At the optimum E and G invert each other (theorem 2). G and E minimise D's loss with real and generated exchanged, as
-section 3.4 has it: the same fixed point, with a gradient where D is sure.
+At the optimum E and G invert each other. G and E minimise D's loss with real and generated exchanged, as
+the paper proposes: the same fixed point, with a gradient where D is sure.
 """
 
 from typing import Any
@@ -41,13 +41,14 @@ def make(
   latent_dim: int,
   prior: priors.Prior = priors.normal,
 ) -> Game:
-  """The game of eq. 3; both players move at once, on the same latents. D logs its mean scores "real" and "fake".
+  """The paper's game; both players move at once, on the same latents. D logs its mean scores "real" and "fake".
 
   Args:
     generator: latents [B, latent_dim] to data [B, ...].
     encoder: data [B, ...] to latents [B, latent_dim].
     discriminator: data and latents to raw scores [B], high for (x, E(x)).
-    loss: the discriminator's is V; the generator's own is not used.
+    loss: the discriminator's is V, of which G and E minimise that with its sides exchanged, as the paper's section 3.4
+      has it: a loss that treats both sides alike, such as `minimax` without smoothing.
     tx: one optimizer for both players, or a mapping by name; "generator" owns E too.
     latent_dim: size of the latent z.
     prior: `(key, shape) -> z`.

@@ -1,9 +1,9 @@
 """CycleGAN: two domains without pairs. Zhu et al. 2017, "Unpaired image-to-image translation using cycle-consistent
-adversarial networks". G: X to Y and F: Y to X minimise eq. 3,
+adversarial networks". G: X to Y and F: Y to X minimise
 
     L(G, F, D_X, D_Y) = L_GAN(G, D_Y) + L_GAN(F, D_X) + lambda L_cyc(G, F),
 
-with section 5.2's identity losses beside it, against discriminators that see images out of a history of 50.
+with identity losses beside it, against discriminators that see images out of a history of 50.
 """
 
 from typing import Any
@@ -62,10 +62,10 @@ def make(
     y_to_x: F, the other way.
     discriminator_x: images of domain X to raw scores [B, ...], one for each patch.
     discriminator_y: the same for domain Y.
-    loss: of scores. The paper's is least squares with `scale` 1, its section 4.
+    loss: of scores. The paper's is least squares with `scale` 1.
     tx: one optimizer for both players, or a mapping with one for "generators" and one for "discriminators".
     data: the shape of one image, for the pools.
-    cycle_weight: lambda of eq. 3, of ||F(G(x)) - x||_1 + ||G(F(y)) - y||_1, norms being means over pixels.
+    cycle_weight: the paper's lambda, of ||F(G(x)) - x||_1 + ||G(F(y)) - y||_1, norms being means over pixels.
     identity_weight: of ||G(y) - y||_1 + ||F(x) - x||_1, times lambda.
     pool_size: images in each discriminator's history, `pool.exchange`; 0 for none.
     discriminator_steps: discriminator moves a round, each with a batch of its own.
@@ -100,7 +100,7 @@ def make(
 
 
 def _generators_loss(nets: dict[str, Net], loss: AdversarialLoss, cycle_weight: Number, identity_weight: Number):
-  """Eq. 3 and section 5.2, as G and F see them."""
+  """The losses at the top of this file, as G and F see them."""
 
   def generators_loss(params, state, batch, key):
     use = forward(nets, params, state, key)
@@ -118,7 +118,7 @@ def _generators_loss(nets: dict[str, Net], loss: AdversarialLoss, cycle_weight: 
 
 
 def _discriminators_loss(nets: dict[str, Net], loss: AdversarialLoss):
-  """Half of each adversarial loss, as section 7.1 has it, on images that went through the pools."""
+  """Half of each adversarial loss, as the paper has it, on images that went through the pools."""
 
   def discriminators_loss(params, state, batch, key):
     net_key, *pool_keys = jax.random.split(key, 3)

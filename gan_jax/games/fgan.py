@@ -23,7 +23,7 @@ def make(
   discriminator_steps: int = 1,
   **shared: Any,
 ) -> Game:
-  """The f-GAN game: eq. 6, or with `simultaneous` the single-step algorithm 1; `gan.pair` has the other arguments.
+  """The f-GAN game, with `simultaneous` by the paper's single-step method; `gan.pair` has the other arguments.
 
   The discriminator logs "bound", a lower bound of the divergence in nats, as far as a batch can tell.
 
@@ -33,7 +33,7 @@ def make(
     divergence: which f.
     data_first: D_f(P_data||P_G); otherwise D_f(P_G||P_data).
     generator_step: "minimax" or "alternative", as in `losses.divergences.fgan`.
-    parametrisation: "activation" (table 6) or "log_ratio", as in `losses.divergences.fgan`.
+    parametrisation: "activation" (the paper's) or "log_ratio", as in `losses.divergences.fgan`.
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
 
   Raises:

@@ -1,4 +1,4 @@
-"""A generator against a discriminator, with any adversarial pair of losses. Goodfellow et al. 2014, algorithm 1."""
+"""A generator against a discriminator, with any adversarial pair of losses. Goodfellow et al. 2014."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -19,7 +19,13 @@ from gan_jax.optim import at
 
 
 def specs(data: DataSpec, *, latent_dim: int, noise_conditional: bool = False, **_: Any) -> dict[str, NetSpec]:
-  """A generator z -> x, and a discriminator x -> score, or (x, level of noise) -> score if it is noise-conditional."""
+  """A generator z -> x, and a discriminator x -> score, or (x, level of noise) -> score if it is noise-conditional.
+
+  Raises:
+    ConfigError: if `latent_dim` is below 1.
+  """
+  if latent_dim < 1:
+    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
   seen = (data.x, ()) if noise_conditional else (data.x,)
   return {"generator": NetSpec(((latent_dim,),), data.x), "discriminator": NetSpec(seen, ())}
 
@@ -72,18 +78,16 @@ def pair(
     prior: `(key, shape) -> z`.
     instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the critic sees, real and
       generated, in both players' moves and in penalties; a number, a schedule of the round, or None. Sønderby et al.
-      2017; Arjovsky and Bottou 2017, section 3.
+      2017; Arjovsky and Bottou 2017.
     noise_conditional: the critic sees how much noise there is, as a second input [B].
-    simultaneous: both players move at once from the same state, in place of one after the other.
+    simultaneous: both players move at once from the same state, not one after the other.
     extra_gradient: both move at once, twice, each time on a batch and latents of its own: `optim.extra_gradient`.
 
   Raises:
-    ConfigError: if `latent_dim` or `critic_steps` is below 1, the critic moves more than once where players move at
-      once, or it is noise-conditional without noise.
+    ConfigError: if `critic_steps` is below 1, a critic moves more than once where players move at once,
+      or it is noise-conditional without noise.
   """
-  (name,) = set(nets) - {"generator"}
-  if latent_dim < 1:
-    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
+  (name,) = {*nets} - {"generator"}
   if noise_conditional and instance_noise is None:
     raise ConfigError(f"noise_conditional gives the {name} the level of an instance_noise that is not there")
   latent = lambda key, n: prior(jax.random.split(key)[0], (n, latent_dim))
@@ -118,7 +122,7 @@ def make(
   discriminator_steps: int = 1,
   **shared: Any,
 ) -> Game:
-  """The game of eq. 1, or of any other pair of losses; `pair` has the other arguments.
+  """Goodfellow et al.'s game, or that of any other pair of losses; `pair` has the other arguments.
 
   Args:
     generator: latents [B, latent_dim] to data [B, ...].

@@ -1,5 +1,5 @@
 """InfoGAN: latent codes that the images tell. Chen et al. 2016, "InfoGAN: interpretable representation learning by
-information maximizing generative adversarial nets", eq. 6:
+information maximizing generative adversarial nets":
 
     min_{G, Q} max_D V(D, G) - lambda L_I(G, Q),    L_I = E[log Q(c | G(z, c))] + H(c).
 
@@ -133,7 +133,7 @@ def make(
     categorical, continuous, learnt_variance: the codes, as in `Codes`.
     categorical_weight, continuous_weight: lambda of each kind.
     recognition_owner: "discriminator", as in the authors' code: it owns Q beside trunk and discriminator, and minimises
-      its side of V - lambda L_I. "generator", eq. 6 to the letter: the discriminator minimises V alone.
+      its side of V - lambda L_I. "generator", the equation above to the letter: the discriminator minimises V alone.
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
     instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the trunk sees in training,
       real and generated, in both players' moves; a number, a schedule of the round, or None for no noise. Q learns from
@@ -211,12 +211,12 @@ def _play(
   return play
 
 
-def _abilities(nets: Mapping[str, Net], codes: Codes, latent: Callable) -> dict[str, Any]:
-  def sample(params, stats, key, n, latents=None, codes=None, drawn=codes):
+def _abilities(nets: Mapping[str, Net], known: Codes, latent: Callable) -> dict[str, Any]:
+  def sample(params, stats, key, n, latents=None, codes=None):
     noise_key, codes_key = jax.random.split(key)
     if latents is None:
-      c = drawn.encode(*drawn.draw(codes_key, n)) if codes is None else codes
-      chex.assert_shape(c, (n, drawn.size))
+      c = known.encode(*known.draw(codes_key, n)) if codes is None else codes
+      chex.assert_shape(c, (n, known.size))
       latents = latent(noise_key, c)
     return nets["generator"].apply(params["generator"], stats["generator"], latents, train=False)[0]
 
@@ -228,7 +228,7 @@ def _abilities(nets: Mapping[str, Net], codes: Codes, latent: Callable) -> dict[
     return apply
 
   recognise = head("recognition")
-  read = LatentCodes(codes, lambda params, stats, x: codes.read(recognise(params, stats, x)))
+  read = LatentCodes(known, lambda params, stats, x: known.read(recognise(params, stats, x)))
   return {"sample": sample, "score": head("discriminator"), "codes": read}
 
 

@@ -1,4 +1,4 @@
-"""R3GAN: relativistic pairing with gradient penalties on real and generated data. Huang et al. 2024, section 2."""
+"""R3GAN: relativistic pairing with gradient penalties on real and generated data. Huang et al. 2024."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ __all__ = ["make", "specs"]
 def make(
   *, generator: Net, discriminator: Net, gamma: Scheduled = 1.0, discriminator_steps: int = 1, **shared: Any
 ) -> Game:
-  """The game of eq. 2 with R1 and R2; the discriminator logs "penalty", R1 + R2 without gamma.
+  """The relativistic game with R1 and R2; the discriminator logs "penalty", R1 + R2 without gamma.
 
   Args:
     generator: latents [B, latent_dim] to data [B, ...].

@@ -1,4 +1,4 @@
-"""Wasserstein GAN: a critic held Lipschitz by clipping its weights. Arjovsky et al. 2017, algorithm 1."""
+"""Wasserstein GAN: a critic held Lipschitz by clipping its weights. Arjovsky et al. 2017."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ def specs(data: DataSpec, **settings: Any) -> dict[str, NetSpec]:
 
 @extends(gan.pair)
 def make(*, generator: Net, critic: Net, clip: Number = 0.01, critic_steps: int = 5, **shared: Any) -> Game:
-  """The game of algorithm 1, whose optimizer is RMSProp at 5e-5 for both players; `gan.pair` has the other arguments.
+  """The paper's game, whose optimizer is RMSProp at 5e-5 for both players; `gan.pair` has the other arguments.
 
   The critic logs "w1", minus its loss: an estimate of K W1 in units of the data, where the clipping makes the critic
   K-Lipschitz for a K that is not known.
@@ -33,7 +33,7 @@ def make(*, generator: Net, critic: Net, clip: Number = 0.01, critic_steps: int 
   """
 
   def critic_loss(play: gan.Play):
-    w1 = jnp.mean(play.real) - jnp.mean(play.fake)  # eq. 2
+    w1 = jnp.mean(play.real) - jnp.mean(play.fake)
     return -w1, {"w1": w1}
 
   nets = {"generator": generator, "critic": critic}
@@ -41,7 +41,7 @@ def make(*, generator: Net, critic: Net, clip: Number = 0.01, critic_steps: int 
 
 
 def generator_loss(play: gan.Play) -> jax.Array:
-  """-E[D(G(z))], eq. 3."""
+  """-E[D(G(z))]: algorithm 1, line 10."""
   return -jnp.mean(play.fake)
 
 

@@ -45,6 +45,6 @@ def make(
   def critic_loss(play: gan.Play):
     w1 = jnp.mean(play.real) - jnp.mean(play.fake)
     penalty = gradient_penalty(play.critic, *play.seen, play.key, where=where, one_sided=one_sided)
-    return -w1 + at(penalty_weight, play.step) * penalty, {"w1": w1, "penalty": penalty}  # eq. 3
+    return -w1 + at(penalty_weight, play.step) * penalty, {"w1": w1, "penalty": penalty}
 
   return gan.pair({"generator": generator, "critic": critic}, critic_loss, generator_loss, critic_steps, **shared)

@@ -17,8 +17,8 @@ class AdversarialLoss(NamedTuple):
   """A pair of pure functions on scores, each minimised by its owner.
 
   Attributes:
-    discriminator: `(real [B], fake [B]) -> scalar`.
-    generator: `(fake [B], real [B]) -> scalar`; `real` counts for relativistic losses alone.
+    discriminator: `(real [B, ...], fake [B, ...]) -> scalar`, of one score an example or one a patch.
+    generator: `(fake [B, ...], real [B, ...]) -> scalar`; `real` counts for relativistic losses alone.
   """
 
   discriminator: Callable[[jax.Array, jax.Array], jax.Array]
@@ -28,11 +28,11 @@ class AdversarialLoss(NamedTuple):
 def minimax(smoothing: float | jax.Array = 0.0) -> AdversarialLoss:
   """The zero-sum game, E[log D(x)] + E[log(1 - D(G(z)))] with D = sigmoid(score), in nats.
 
-  Its generator saturates: where the discriminator is sure, the gradient vanishes. Goodfellow et al. 2014, eq. 1.
+  Its generator saturates: where the discriminator is sure, the gradient vanishes. Goodfellow et al. 2014.
 
   Args:
     smoothing: one-sided label smoothing: the target of real data is 1 - smoothing, that of generated data stays 0.
-      Salimans et al. 2016, section 3.4.
+      Salimans et al. 2016.
   """
 
   def discriminator(real, fake):
@@ -48,7 +48,7 @@ def minimax(smoothing: float | jax.Array = 0.0) -> AdversarialLoss:
 
 
 def non_saturating(smoothing: float | jax.Array = 0.0) -> AdversarialLoss:
-  """The minimax discriminator with a generator that minimises -E[log D(G(z))]. Goodfellow et al. 2014, section 3."""
+  """The minimax discriminator with a generator that minimises -E[log D(G(z))]. Goodfellow et al. 2014."""
 
   def generator(fake, real):
     _check_scores(fake, real)
@@ -58,14 +58,14 @@ def non_saturating(smoothing: float | jax.Array = 0.0) -> AdversarialLoss:
 
 
 def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0, scale: float = 0.5) -> AdversarialLoss:
-  """The squared distance of scores from targets. Mao et al. 2017, eq. 2; 0, 1, 1 is its eq. 9, -1, 1, 0 its eq. 8.
+  """The squared distance of scores from targets. Mao et al. 2017 propose a, b, c = 0, 1, 1 and -1, 1, 0.
 
   Args:
     a: the discriminator's target for generated data.
     b: its target for real data.
     c: the score that the generator wants for its data. With b - c = 1 and b - a = 2 the game minimises a Pearson
       divergence.
-    scale: what each mean square is multiplied with; CycleGAN's losses have 1 (Zhu et al. 2017, section 4).
+    scale: what each mean square is multiplied with; CycleGAN's losses have 1 (Zhu et al. 2017).
   """
 
   def discriminator(real, fake):
@@ -80,7 +80,7 @@ def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0, scale: float =
 
 
 def hinge() -> AdversarialLoss:
-  """E[max(0, 1 - real)] + E[max(0, 1 + fake)] against -E[fake]. Lim and Ye 2017; Miyato et al. 2018, eq. 16 and 17."""
+  """E[max(0, 1 - real)] + E[max(0, 1 + fake)] against -E[fake]. Lim and Ye 2017; Miyato et al. 2018."""
 
   def discriminator(real, fake):
     _check_scores(real, fake)
@@ -92,7 +92,7 @@ def hinge() -> AdversarialLoss:
 def wasserstein() -> AdversarialLoss:
   """E[fake] - E[real] against -E[fake]: minus the critic's loss estimates W1 if the critic is 1-Lipschitz.
 
-  Arjovsky et al. 2017, eq. 2 and 3. What holds the critic Lipschitz is the game's business, not the loss's.
+  Arjovsky et al. 2017. What holds the critic Lipschitz is the game's business, not the loss's.
   """
 
   def discriminator(real, fake):
@@ -109,7 +109,7 @@ def wasserstein() -> AdversarialLoss:
 def relativistic() -> AdversarialLoss:
   """Relativistic pairing: each real score is held against one fake score, E[softplus(-(real - fake))] and the reverse.
 
-  Jolicoeur-Martineau 2018, eq. 5 and 6 (RSGAN); the loss of R3GAN, Huang et al. 2024, eq. 2.
+  Jolicoeur-Martineau 2018 (RSGAN); the loss of R3GAN, Huang et al. 2024.
   """
 
   def discriminator(real, fake):

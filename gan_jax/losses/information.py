@@ -1,4 +1,4 @@
-"""The mutual-information bound of InfoGAN and its parts. Chen et al. 2016, eq. 4 and 5; all values are in nats.
+"""The mutual-information bound of InfoGAN and its parts. Chen et al. 2016; all values are in nats.
 
 L_I(G, Q) = E[log Q(c | x)] + H(c) <= I(c; x), with codes c drawn from their prior and x = G(z, c). What is missing is
 E[KL(P(c | x) || Q(c | x))], so the bound is tight where the recognition head Q gives the true posterior of the codes.
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 
 def bound(log_likelihood: jax.Array, entropy: float | jax.Array) -> jax.Array:
-  """L_I = E[log Q(c | x)] + H(c), a lower bound of I(c; x). Chen et al. 2016, eq. 5.
+  """L_I = E[log Q(c | x)] + H(c), a lower bound of I(c; x). Chen et al. 2016.
 
   Args:
     log_likelihood: log Q(c | x) of the codes that were drawn, [B], or [B, D] for D codes with a bound each.

@@ -1,9 +1,9 @@
 """Penalties on the gradient of a score with respect to its input.
 
 Each is `(critic, real, fake, key) -> scalar`, without any weight; what it does not need it leaves alone. In
-`critic: x [B, ...] -> scores [B]` a score depends on its own sample alone (no batch norm: Gulrajani et al. 2017,
-section 4); where it gives scores of patches, [B, ...], a sample's score is their sum. Norms are per sample, over all
-of its axes, in score per unit of data.
+`critic: x [B, ...] -> scores [B]` a score depends on its own sample alone (no batch norm: Gulrajani et al. 2017);
+where it gives scores of patches, [B, ...], a sample's score is their sum. Norms are per sample, over all of its axes,
+in score per unit of data.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def gradient_penalty(
   one_sided: bool = False,
   target: float | jax.Array = 1.0,
 ) -> jax.Array:
-  """E[(|grad| - target)^2], which asks for a slope. Gulrajani et al. 2017, eq. 3.
+  """E[(|grad| - target)^2], which asks for a slope. Gulrajani et al. 2017.
 
   Args:
     critic: scores [B] of data [B, ...].
@@ -84,17 +84,17 @@ def dragan(
 
 
 def r1(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, /) -> jax.Array:
-  """E[|grad|^2] / 2 on real data: the 1/2 is in here, so gamma * r1 is Mescheder et al. 2018, eq. 9."""
+  """E[|grad|^2] / 2 on real data: the 1/2 is in here, so gamma * r1 is Mescheder et al. 2018's R1."""
   return 0.5 * jnp.mean(_squared_norm(critic, real))
 
 
 def r2(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, /) -> jax.Array:
-  """E[|grad|^2] / 2 on generated data, the 1/2 in here as in `r1`. Mescheder et al. 2018, eq. 10."""
+  """E[|grad|^2] / 2 on generated data, the 1/2 in here as in `r1`. Mescheder et al. 2018."""
   return 0.5 * jnp.mean(_squared_norm(critic, fake))
 
 
 def r1_and_r2(critic: Critic, real: jax.Array, fake: jax.Array, key: jax.Array, /) -> jax.Array:
-  """R1 + R2, which draws nothing. Huang et al. 2024, eq. 3 and 4."""
+  """R1 + R2, which draws nothing. Huang et al. 2024."""
   return r1(critic, real, fake, key) + r2(critic, real, fake, key)
 
 

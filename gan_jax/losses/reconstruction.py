@@ -8,7 +8,7 @@ import jax.numpy as jnp
 def l1(x: jax.Array, y: jax.Array) -> jax.Array:
   """Mean absolute difference over all axes: of images in [-1, 1] it is between 0 and 2.
 
-  CycleGAN's cycle and identity losses are sums of these, ||F(G(x)) - x||_1 (Zhu et al. 2017, eq. 2), with the norm
+  CycleGAN's cycle and identity losses are sums of these, ||F(G(x)) - x||_1 (Zhu et al. 2017), with the norm
   taken as a mean over pixels and channels, as in the authors' code: lambda = 10 is meant for that.
 
   Args:

@@ -50,7 +50,7 @@ def mutual_information(
 ) -> np.ndarray:
   """I(code; factor) of every pair, estimated on samples: codes are read off real images whose factors are known.
 
-  From nearest neighbours: two continuous ones after Kraskov et al. 2004, eq. 8, a continuous one with a discrete one
+  From nearest neighbours: two continuous ones after Kraskov et al. 2004, a continuous one with a discrete one
   after Ross 2014, two discrete ones by counting. There are no bins whose number would decide the answer, relations
   need not be monotone, and the error is small next to 0.1 nats: at 2,000 samples the standard deviation is 0.01 where
   there is nothing to find and 0.03 at 0.5 and at 2 nats. Estimates below 0 are returned as 0. What is infinite, a code
@@ -124,7 +124,7 @@ def entropies(factors: np.ndarray) -> np.ndarray:
 
 
 def gap(information: np.ndarray, entropies: np.ndarray) -> tuple[float, np.ndarray]:
-  """The mutual information gap: is each factor known from one code alone? Chen et al. 2018 (beta-TCVAE), section 4.
+  """The mutual information gap: is each factor known from one code alone? Chen et al. 2018 (beta-TCVAE).
 
   Per factor it is how much the code that knows most of it knows more than the second, as a share of the entropy: 1 if
   one code tells it all and the others nothing, 0 if two know as much. One code may serve several factors. Both

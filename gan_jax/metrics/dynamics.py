@@ -4,7 +4,7 @@ A game here is the losses of its players, pure functions of `point`, a mapping f
 The field holds, for each player, minus the gradient of its own loss in its own parameters. Near an equilibrium small
 enough gradient steps converge if all eigenvalues of the field's Jacobian have a negative real part, and move away if
 one has a positive one; imaginary ones settle nothing. Mescheder et al. 2018, Which Training Methods for GANs do
-actually Converge?, section 2 and appendix A.
+actually Converge?
 
 The losses of a `gan_jax.game.Game` are such functions once its state, a batch and a key are held fixed:
 
@@ -30,7 +30,7 @@ Field = Callable[[Point], Point]
 
 
 def vector_field(losses: Mapping[str, Callable[[Point], jax.Array]]) -> Field:
-  """The field `point -> {player: -d loss_player / d point[player]}`. Mescheder et al. 2018, eq. 2.
+  """The field `point -> {player: -d loss_player / d point[player]}`. Mescheder et al. 2018.
 
   Args:
     losses: player -> `point -> scalar`, minimised by that player.
@@ -70,7 +70,7 @@ def eigenvalues(field: Field, point: Point) -> np.ndarray:
 
 
 def simulate(field: Field, point: Point, step_size: float | jax.Array, steps: int, turns: Sequence[str] = ()) -> Point:
-  """The path of plain gradient steps, `point + step_size * field(point)`. Mescheder et al. 2018, section 2.
+  """The path of plain gradient steps, `point + step_size * field(point)`. Mescheder et al. 2018.
 
   Args:
     field: what moves the players.

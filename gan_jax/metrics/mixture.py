@@ -14,11 +14,14 @@ from scipy.stats import norm
 def grid(
   weights: np.ndarray, means: np.ndarray, scales: np.ndarray, points: int = 4_001
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns x [points], wide enough for the mixture and for a Gaussian fitted to it, and the mixture's log density
-  there."""
+  """Returns x [N], increasing, and the mixture's log density there.
+
+  It is wide enough for the mixture and for a Gaussian fitted to it, with `points` points over the whole and as many
+  around each component, so that a narrow one is resolved too.
+  """
   reach = 10.0 * np.sqrt(_variance(weights, means, scales)) + 10.0 * np.max(scales)
-  centre = np.sum(weights * means)
-  x = np.linspace(centre - reach, centre + reach, points)
+  ends = [(np.sum(weights * means), reach), *zip(means, 8.0 * scales)]
+  x = np.unique(np.concatenate([np.linspace(centre - away, centre + away, points) for centre, away in ends]))
   return x, logsumexp(np.log(weights) + norm.logpdf(x[:, None], means, scales), axis=1)  # pyright: ignore[reportReturnType]
 
 
@@ -42,7 +45,7 @@ def best_gaussian(
     mu_star, sigma_star, divergence_star (nats): the lowest of the minima found from the mixture's own moments and from
     each component, for a mode-seeking divergence has a minimum at each.
   """
-  x, log_p = grid(weights, means, scales, points=40_001)
+  x, log_p = grid(weights, means, scales, points=20_001)
 
   def objective(point: np.ndarray) -> float:
     log_q = norm.logpdf(x, point[0], np.exp(point[1]))

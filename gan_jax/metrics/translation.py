@@ -13,8 +13,8 @@ _RANGE = 2.0  # of values in [-1, 1]
 def l1(x: jax.Array, y: jax.Array) -> jax.Array:
   """The mean absolute difference of two batches of images, over all their values; at most 2, for they lie in [-1, 1].
 
-  Between x and F(G(x)) it is the cycle error, between y and G(y) the identity error (Zhu et al. 2017, eq. 2 and
-  section 5.2, which sum where this averages), between G(x) and x's true counterpart the paired error.
+  Between x and F(G(x)) it is the cycle error, between y and G(y) the identity error (Zhu et al. 2017,
+  who sum where this averages), between G(x) and x's true counterpart the paired error.
 
   Args:
     x: [B, H, W, C] in [-1, 1].
@@ -25,7 +25,7 @@ def l1(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def ssim(x: jax.Array, y: jax.Array) -> jax.Array:
-  """Structural similarity, 1 for equal images and at least -1. Wang et al. 2004, eq. 13.
+  """Structural similarity, 1 for equal images and at least -1. Wang et al. 2004.
 
   Means, variances and the covariance are those within a Gaussian window of 11x11 pixels and standard deviation 1.5,
   wherever it lies inside the image; the constants are (0.01 L)^2 and (0.03 L)^2 for the range L = 2 of the values. Each

@@ -18,8 +18,8 @@ from scipy.stats import wasserstein_distance
 def w1(x: np.ndarray, y: np.ndarray) -> float:
   """The exact Wasserstein-1 distance of two sets of samples, computed in float64.
 
-  On the line it is the area between the two distribution functions (Peyre and Cuturi 2019, remark 2.30), found by
-  sorting. Elsewhere it is the cheapest one-to-one assignment (proposition 2.1), whose time grows with N^3: 2,000 points
+  On the line it is the area between the two distribution functions (Peyre and Cuturi 2019), found by
+  sorting. Elsewhere it is the cheapest one-to-one assignment, whose time grows with N^3: 2,000 points
   in the plane take a few seconds at most. As an estimate of the distance of two distributions it is biased upwards, by
   the order of N^(-1/D) for D > 2.
 
@@ -54,7 +54,7 @@ def sinkhorn(
   """Transport with an entropy bonus: the plan P that minimises <P, C> - regularisation * H(P), and its cost <P, C>.
 
   Up to the tolerance the cost is at least `w1`, which it approaches as the regularisation falls, while the iterations
-  that are needed grow. Cuturi 2013, eq. 2 and algorithm 1; on logarithms, Peyre and Cuturi 2019, section 4.4.
+  that are needed grow. Cuturi 2013; on logarithms, Peyre and Cuturi 2019.
 
   Args:
     x: [N, D].

@@ -16,17 +16,17 @@ from gan_jax import train
 @pytest.mark.parametrize("name", tiny.ALL)
 def test_it_builds_and_its_rounds_and_evaluations_trace(name, monkeypatch):
   monkeypatch.setattr(translation.features, "classifier", lambda *_: None)  # it would be trained
-  config = configs.load(name)
-  if config.data.name.startswith("folder:"):
-    pytest.skip("it is for a folder of one's own")
-  experiment = build(config)
-  batch = jax.eval_shape(experiment.draw, jax.random.key(0))
-  state = jax.eval_shape(lambda key: train.init(experiment.game, key, batch), jax.random.key(0))
-  assert jax.eval_shape(train.make_scan(experiment.game, 2, experiment.draw), state)[0] == state
-  if "label_x" not in experiment.dataset.test and config.eval.evaluators != ("translation",):
-    jax.eval_shape(experiment.evaluate, state)
-  for picture in experiment.pictures:
-    assert jax.eval_shape(picture.draw, state).shape[1:] == experiment.dataset.shape
+  for stage in configs.stages(configs.load(name)):
+    if stage.config.data.name.startswith("folder:"):
+      pytest.skip("it is for a folder of one's own")
+    experiment = build(stage.config)
+    batch = jax.eval_shape(experiment.draw, jax.random.key(0))
+    state = jax.eval_shape(lambda key: train.init(experiment.game, key, batch), jax.random.key(0))
+    assert jax.eval_shape(train.make_scan(experiment.game, 2, experiment.draw), state)[0] == state
+    if stage.config.eval.evaluators != ("translation",):
+      jax.eval_shape(experiment.evaluate, state)
+    for picture in experiment.pictures:
+      assert jax.eval_shape(picture.draw, state).shape[1:] == experiment.dataset.shape
 
 
 @pytest.mark.parametrize("path", configs.experiments_in(), ids=lambda path: path.stem)

@@ -16,16 +16,31 @@ from gan_jax import checkpoint, shard, train
 from gan_jax.game import DataSpec, NetSpec
 
 KEY = jax.random.key(3)
-every_experiment = pytest.mark.parametrize("name", tiny.EVERY)
-each_experiment = pytest.mark.parametrize("name", tiny.EACH)
+# What is asked of one experiment is asked in one process, which keeps what it has played.
+together = lambda names: [pytest.param(name, marks=pytest.mark.xdist_group(f"contract {name}")) for name in names]
+every_experiment = pytest.mark.parametrize("name", together(tiny.EVERY))
+each_experiment = pytest.mark.parametrize("name", together(tiny.EACH))
+
+
+@functools.cache
+def built(name):
+  """A tiny experiment, its config, and its start."""
+  experiment, config = tiny.experiment_of(name)
+  return experiment, config, jax.jit(functools.partial(train.init, experiment.game))(KEY)
+
+
+@functools.cache
+def one_round(name):
+  """The compiled round and what draws its batches, two programs."""
+  game = built(name)[0].game
+  return jax.jit(train.make_step(game)), jax.jit(lambda state, draw: train.draw_round(game, draw, state))
 
 
 @functools.cache
 def played(name):
   """Of a tiny experiment: itself, its config, its start, two rounds as one compiled scan, and where two of these
   lead."""
-  experiment, config = tiny.experiment_of(name)
-  start = jax.jit(functools.partial(train.init, experiment.game))(KEY)
+  experiment, config, start = built(name)
   two = jax.jit(lambda state, draw: train.make_scan(experiment.game, 2, draw)(state))
   half, first = two(start, experiment.draw)
   whole, second = two(half, experiment.draw)
@@ -36,8 +51,7 @@ def played(name):
 def test_a_scan_is_a_loop(name):
   """Four rounds, metrics included, but for the rounding of two compilations; and nothing is compiled twice."""
   experiment, _, state, two, (half, whole), metrics = played(name)
-  step = jax.jit(train.make_step(experiment.game))
-  draw = jax.jit(lambda state, draw: train.draw_round(experiment.game, draw, state))
+  step, draw = one_round(name)
   rows = []
   for _ in range(4):
     state, row = step(state, draw(state, experiment.draw))
@@ -79,24 +93,42 @@ def test_players_move_what_they_own_and_nothing_else(name):
     assert tiny.same((half.ema, half.step, half.key), (after.ema, after.step, after.key))
 
 
+def numbers_of(config):
+  """Every number of the game and the optimizers that decides no shape or count."""
+  flat = configs.flatten({"game": config.game, "optimizer": config.optimizer, "train": config.train})
+  return {field: value for field, value in flat.items() if isinstance(value, float)}
+
+
 @each_experiment
 def test_hyper_parameters_may_be_traced(name):
   """Every number of the game and the optimizers as an argument of one program gives what it gives as a constant."""
-  experiment, config, start, *_ = played(name)
-  flat = configs.flatten({"game": config.game, "optimizer": config.optimizer, "train": config.train})
-  values = {field: value for field, value in flat.items() if isinstance(value, float)}
+  experiment, config, start = built(name)
+  values = numbers_of(config)
   assert {"train.ema_decay"} < set(values)
 
-  def one_round(values, draw):
+  def traced_round(values, draw):
     game = build(with_values(config, values), experiment.dataset).game
     state = train.init(game, KEY)
     return train.make_step(game)(state, train.draw_round(game, draw, state))
 
-  traced, _ = jax.jit(one_round)(values, experiment.draw)
-  constant, _ = jax.jit(functools.partial(one_round, values))(experiment.draw)
+  traced, _ = jax.jit(traced_round)(values, experiment.draw)
+  step, draw = one_round(name)  # of the game that was built with these numbers
+  constant, _ = step(start, draw(start, experiment.draw))
   compare((traced, {}), (constant, {}), 1e-4)
-  members = {field: jnp.array([value, value]) for field, value in values.items()}
-  jax.eval_shape(jax.vmap(one_round, (0, None)), members, experiment.draw)
+
+
+@every_experiment
+def test_hyper_parameters_are_axes(name):
+  """Every number of the game and the optimizers may be a vmapped one: nothing branches on it. Traced alone."""
+  experiment, config, start = built(name)
+  values = {k: jnp.array([v, v]) for k, v in numbers_of(config).items()}
+
+  def play(values, state, draw):
+    game = build(with_values(config, values), experiment.dataset).game
+    return train.make_step(game)(state, train.draw_round(game, draw, state))[0]
+
+  ends = jax.eval_shape(jax.vmap(play, (0, None, None)), values, start, experiment.draw)
+  assert jax.tree.map(lambda end: end.shape[1:], ends) == jax.tree.map(jnp.shape, start)
 
 
 @each_experiment
@@ -123,7 +155,7 @@ def test_bfloat16_computes_and_keeps_float32(name):
 def test_four_devices_play_as_one(name, monkeypatch):
   """Every second game with its state split too, down to arrays of 16 numbers. One round, whose gradients are compared;
   pools fill, batch statistics are global."""
-  single, config = tiny.experiment_of(name)
+  single, config, start = built(name)
   dataset, fsdp = single.dataset, tiny.EACH.index(name) % 2 == 0
   monkeypatch.setattr(shard, "_SMALL", 16)
   ends, texts = [], []
@@ -132,7 +164,8 @@ def test_four_devices_play_as_one(name, monkeypatch):
       experiment = build(config, dataset, functools.partial(shard.split_batches, mesh))
       fresh = jax.eval_shape(functools.partial(train.init, experiment.game), KEY)
       shardings = shard.state_shardings(mesh, fresh, fsdp and mesh.size > 1)
-      state = jax.jit(functools.partial(train.init, experiment.game), out_shardings=shardings)(KEY)
+      init = functools.partial(train.init, experiment.game)
+      state = jax.jit(init, out_shardings=shardings)(KEY) if mesh.size > 1 else start
       draw = shard.replicate(mesh, experiment.draw)
       run = jax.jit(lambda s, d, game=experiment.game: train.make_scan(game, 1, d)(s), out_shardings=(shardings, None))
       compiled = run.lower(state, draw).compile()
@@ -178,17 +211,24 @@ def test_abilities_give_what_they_promise(name):
   experiment, config, _, _, (half, _), _ = played(name)
   game, shape = experiment.game, experiment.dataset.shape
   nets, x = train.averaged(half), jnp.asarray(experiment.draw(KEY)["x"])[:3]
-  found = []
-  if game.sample is not None:
-    found.append(jax.jit(lambda nets: game.sample(*nets, KEY, 3))(nets))
-  if game.translate is not None:
-    found += [game.translate(*nets, KEY, x, a, b) for a, b in (("x", "y"), ("y", "x"))]
-  if game.encode is not None:
-    latents = game.encode(*nets, KEY, x)
-    assert latents.shape == (3, config.game.latent_dim)
-    found.append(game.sample(*nets, KEY, 3, latents=latents))
-  if game.score is not None:
-    assert game.score(*nets, x).shape[0] == 3
+
+  @jax.jit
+  def answers(nets, x):
+    images, latents, scores = [], None, None
+    if game.sample is not None:
+      images.append(game.sample(*nets, KEY, 3))
+    if game.translate is not None:
+      images += [game.translate(*nets, KEY, x, a, b) for a, b in (("x", "y"), ("y", "x"))]
+    if game.encode is not None:
+      latents = game.encode(*nets, KEY, x)
+      images.append(game.sample(*nets, KEY, 3, latents=latents))
+    if game.score is not None:
+      scores = game.score(*nets, x)
+    return images, latents, scores
+
+  found, latents, scores = answers(nets, x)
+  assert latents is None or latents.shape == (3, config.game.latent_dim)
+  assert scores is None or scores.shape[0] == 3
   assert found
   for images in found:
     chex.assert_shape(images, (3, *shape))

@@ -34,11 +34,20 @@ def test_a_function_of_ones_own_is_a_source(monkeypatch):
   ("name", "message"),
   [
     ("mnist5", "data.name is 'mnist5', which is not known. Did you mean 'mnist5k'"),
-    ("qqqq", "Accepted: digits, folder:..., grid25"),
-    ("foldr:/images", "data.name is 'foldr:/images', which is not known.*Did you mean 'folder:...'"),
+    ("qqqq", "Accepted are, among others, digits, folder:, grid25"),
+    ("foldr:/images", "data.name is 'foldr:/images', which is not known.*Did you mean 'folder:'"),
     ("idx:/nowhere/at/all", "/nowhere/at/all"),
   ],
 )
 def test_names_that_are_not_there(name, message):
   with pytest.raises(ConfigError, match=message):
     sources.load(name)
+
+
+def test_a_module_of_ones_own_with_a_mistake_keeps_its_traceback(tmp_path, monkeypatch):
+  monkeypatch.syspath_prepend(tmp_path)
+  (tmp_path / "data_of_mine.py").write_text("import a_module_that_is_not_there\n")
+  with pytest.raises(ModuleNotFoundError, match="a_module_that_is_not_there"):
+    sources.load("data_of_mine:load")
+  with pytest.raises(ConfigError, match="has no 'min'. Did you mean 'mine'"):
+    sources.load(f"{__name__}:min")

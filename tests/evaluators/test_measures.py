@@ -57,7 +57,7 @@ def coded_game(codes=Codes((3,), 2, False)):
 
 def measure_codes(test, codes=Codes((3,), 2, False)):
   game, dataset = coded_game(codes), Dataset("toy", (5,), 3, None, None, test)
-  measure = jax.jit(evaluator.make(Context(game, dataset, {}, 0)).measure)
+  measure = jax.jit(evaluator.make(Context(game, dataset, {})).measure)
   return {name: float(value) for name, value in measure(train.init(game, KEY)).items()}
 
 
@@ -87,7 +87,7 @@ def test_labels_or_factors_alone():
 def test_codes_are_measured_for_each_member_of_a_sweep():
   """A trunk of weight -1 makes the smallest logit the largest: no class is told rightly any more."""
   game, dataset = coded_game(), Dataset("toy", (5,), 3, None, None, {"x": CODED, "label": RELABELLED})
-  measure = evaluator.make(Context(game, dataset, {}, 0)).measure
+  measure = evaluator.make(Context(game, dataset, {})).measure
   state = train.init(game, KEY)
 
   def of(w):
@@ -100,8 +100,8 @@ def test_codes_are_measured_for_each_member_of_a_sweep():
 def test_codes_without_anything_to_compare_are_drawn_alone():
   dataset = Dataset("toy", (5,), 0, None, None, {"x": CODED, "label": KIND})
   with pytest.raises(ConfigError, match="it looks at latent codes, which this game does not have"):
-    evaluator.make(Context(Game({}, {}, ()), dataset, {}, 0))
-  alone = evaluator.make(Context(coded_game(), dataset._replace(test={"x": CODED}), {}, 0))
+    evaluator.make(Context(Game({}, {}, ()), dataset, {}))
+  alone = evaluator.make(Context(coded_game(), dataset._replace(test={"x": CODED}), {}))
   assert alone.measure(None) == {} and len(alone.pictures) == 3
 
 
@@ -127,7 +127,7 @@ def measure_translation(dataset):
   state = train.init(game, KEY)
   averages = {"x_to_y": 0.5, "y_to_x": 1.5}
   state = state.replace(ema={net: {"params": {"w": jnp.array(w)}, "stats": {}} for net, w in averages.items()})
-  measure = jax.jit(translation.make(Context(game, dataset, {}, 0)).measure)
+  measure = jax.jit(translation.make(Context(game, dataset, {})).measure)
   return {name: float(value) for name, value in measure(state).items()}
 
 
@@ -181,6 +181,6 @@ def test_without_labels_and_counterparts_there_is_less_to_tell():
 def test_translation_of_another_game_is_refused():
   pairs = Dataset("toy", (5,), 0, None, None, {}, domains=("x", "y"))
   with pytest.raises(ConfigError, match="it looks at translations between x and y, which this game does not make"):
-    translation.make(Context(coded_game(), pairs, {}, 0))
+    translation.make(Context(coded_game(), pairs, {}))
   with pytest.raises(ConfigError, match="it looks at translations"):
-    translation.make(Context(translating_game(), pairs._replace(domains=("x",)), {}, 0))
+    translation.make(Context(translating_game(), pairs._replace(domains=("x",)), {}))

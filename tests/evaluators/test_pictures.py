@@ -48,7 +48,7 @@ def dataset(shape, test=()):
 def test_samples_are_of_the_average_and_the_same_each_time(shape, n):
   generator = shown(lambda scale, z: scale * z.reshape(len(z), *shape))
   game = gan.make(generator=generator, discriminator=SCORES, latent_dim=int(np.prod(shape)), **SHARED)
-  (picture,) = samples.make(Context(game, dataset(shape), {}, 3), n=5).pictures
+  (picture,) = samples.make(Context(game, dataset(shape), {}), n=5).pictures
   assert picture.name == "" and picture.columns is None
   once, twice, doubled = (jax.jit(picture.draw)(state_of(game, generator=scale)) for scale in (1.0, 1.0, 2.0))
   assert once.shape == (n, *shape)
@@ -71,7 +71,7 @@ def traversals(categorical, continuous):
     learnt_variance=True,
     **SHARED,
   )
-  drawn = evaluator.make(Context(game, dataset((1, 3 + codes.size, 1)), {}, 3)).pictures
+  drawn = evaluator.make(Context(game, dataset((1, 3 + codes.size, 1)), {})).pictures
   found = {}
   for picture in drawn:
     images = jax.jit(picture.draw)(state_of(game))
@@ -127,7 +127,7 @@ def test_translations_are_rows_of_sources_translations_and_ways_back():
   pixels = lambda n: np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
   game = translating_game()
   images = dataset((2, 2, 1), {"x": pixels(30), "y": 100 + pixels(5)})._replace(domains=("x", "y"))
-  drawn = translation.make(Context(game, images, {}, 3)).pictures
+  drawn = translation.make(Context(game, images, {})).pictures
   assert [(p.name, p.columns) for p in drawn] == [("x_to_y", 12), ("y_to_x", 5)]
   state = state_of(game, x_to_y=2.0, y_to_x=0.5)
   to_y, to_x = (np.asarray(jax.jit(p.draw)(state)).reshape(3, p.columns, 4) for p in drawn)
@@ -138,6 +138,6 @@ def test_translations_are_rows_of_sources_translations_and_ways_back():
 
 def test_pictures_of_another_game_are_refused():
   with pytest.raises(ConfigError, match="it draws samples, which this game does not make"):
-    samples.make(Context(translating_game(), dataset((2,)), {}, 3))
+    samples.make(Context(translating_game(), dataset((2,)), {}))
   with pytest.raises(ConfigError, match="n is 0; it has to be at least 1"):
-    samples.make(Context(Game({}, {}, (), sample=lambda *_: None), dataset((2,)), {}, 3), n=0)
+    samples.make(Context(Game({}, {}, (), sample=lambda *_: None), dataset((2,)), {}), n=0)

@@ -346,7 +346,7 @@ def test_compiled_programs_are_not_kept_where_the_config_says_so(module, tmp_pat
   mistake = "--config.game.discriminator_steps=0"
   for setting in (True, False):
     home = tmp_path / str(setting)
-    arguments = FGAN, mistake, f"--config.compilation_cache={setting}"
+    arguments = FGAN, mistake, "--config.data.name=digits", f"--config.compilation_cache={setting}"
     done = call(*arguments, module=module, env=os.environ | {"XDG_CACHE_HOME": str(home)})
     one_message(done, "discriminator_steps is 0")
     assert (home / "gan_jax" / "compiled").exists() == setting

@@ -14,6 +14,7 @@ from experiments.lab.trained import load
 from gan_jax import train
 from gan_jax.errors import ConfigError
 
+pytestmark = pytest.mark.xdist_group("trained")  # which share what a fixture has trained
 ROOT = Path(__file__).parent.parent.parent
 
 

@@ -107,6 +107,7 @@ def test_specs_and_refusals():
     bigan.specs(DataSpec((8, 8, 1)), latent_dim=0)
 
 
+@pytest.mark.usefixtures("runs_long")
 def test_encoder_and_generator_come_to_invert_each_other():
   """G(z) = g z, E(x) = e x, D quadratic, x twice as wide as z: moments of the pairs match at g = 2, e = 1/2 alone."""
   slope = lambda start: Net(

@@ -87,6 +87,7 @@ def test_relativistic_generator_sees_the_real_scores():
   np.testing.assert_allclose(metrics["generator/loss"], np.log1p(np.exp(0.7 - 0.4)), rtol=1e-5)
 
 
+@pytest.mark.usefixtures("runs_long")
 def test_the_generator_finds_the_mean():
   """Data N(2, 1), generator N(m, 1): the optimum of the game is m = 2."""
   game = line_game(rate=0.05)
@@ -132,6 +133,7 @@ def test_fgan_of_gan_is_the_minimax_game():
 
 
 @pytest.mark.parametrize(("divergence", "data_first"), [(divergences.kl(), True), (divergences.reverse_kl(), False)])
+@pytest.mark.usefixtures("runs_long")
 def test_fgan_bound_reaches_the_divergence(divergence, data_first):
   """KL(N(2, 1) || N(0.5, 1)) = 1.5^2 / 2 with the generator held still; the optimal score is quadratic at most.
 

@@ -96,6 +96,7 @@ def test_a_clipped_linear_critic_measures_the_l1_distance():
   np.testing.assert_allclose(jax.jit(jax.vmap(run))(clips), 3.0 * clips, rtol=0.05)
 
 
+@pytest.mark.usefixtures("runs_long")
 def test_wgan_gp_measures_w1_of_two_gaussians():
   """N(m, I) and N(0, I) are |m| = 1.5 apart; three seeds."""
   game = wgan_gp.make(**standard_normal(2), critic=smooth_critic(2), tx=critic_tx(), penalty_weight=50.0)
@@ -103,6 +104,7 @@ def test_wgan_gp_measures_w1_of_two_gaussians():
   np.testing.assert_allclose(w1, 1.5, rtol=0.05)
 
 
+@pytest.mark.usefixtures("runs_long")
 def test_the_penalty_weights_bias_is_as_theory_has_it():
   """On the line the best slope is 1 + (F_q - F_p) / (2 lambda rho), with rho the density of the interpolates.
 

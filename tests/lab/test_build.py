@@ -61,7 +61,7 @@ MISTAKES = {
   "data.batch_size is 0": {"data.batch_size": 0},
   "data.flip is not a setting of ring8": {"data.name": "ring8"},
   "dtype is 'float16', which is not known.* Accepted: bfloat16, float32": {"dtype": "float16"},
-  "nets.generator: the game asks for .*-1.*; every size has to be at least 1": {"game.latent_dim": -1},
+  "game: latent_dim is -1; it has to be at least 1": {"game.latent_dim": -1},
   "eval.evaluators is 'mods', which is not known. Did you mean 'modes'": {"eval.evaluators": ("mods",)},
   "eval.modes: it needs the modes of a mixture in the plane": {"eval.evaluators": ("modes",)},
   "eval.codes: it looks at latent codes, which this game does not have": {"eval.evaluators": ("codes",)},

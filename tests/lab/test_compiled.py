@@ -23,6 +23,7 @@ from gan_jax.nets.adapt import from_linen
 import hlo
 import toy
 
+pytestmark = pytest.mark.xdist_group("compiled")  # which look at the same programs
 ROOT = Path(__file__).parent.parent.parent
 COMPILED = "/jax/core/compile/backend_compile_duration"
 RING = jax.tree_util.Partial(toy.ring_batch)
@@ -40,6 +41,13 @@ def compiled(game, draw, rounds=3):
   return jax.jit(lambda state, draw: train.make_scan(game, rounds, draw)(state)).lower(state, draw).compile()
 
 
+@functools.cache
+def scanned(name):
+  """The rounds of a tiny experiment, as XLA's text."""
+  experiment = experiment_of(name)
+  return compiled(experiment.game, experiment.draw).as_text()
+
+
 def slow(text):
   return hlo.noncanonical_convolutions(text) + hlo.host_transfers(text) + hlo.doubles(text)
 
@@ -53,18 +61,15 @@ def test_every_convolutional_net_is_among_them():
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the naive loop is the CPU's")
 @pytest.mark.parametrize("name", [*WITH_NETS, "cyclegan:unet"])
 def test_nothing_in_a_scanned_round_is_slow(name):
-  experiment = experiment_of(name)
-  text = compiled(experiment.game, experiment.draw).as_text()
+  text = scanned(name)
   assert " while(" in text and not slow(text)
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="other backends name their products otherwise")
-@pytest.mark.parametrize("name, net", [("cyclegan", "ResnetGenerator"), ("cyclegan:unet", "UnetGenerator")])
+@pytest.mark.parametrize("name, net", [("cyclegan:resnet", "ResnetGenerator"), ("cyclegan:unet", "UnetGenerator")])
 def test_cyclegans_moves_share_their_translations(name, net):
   """Of G and F there are three in a round: of their own domain, of the other's fakes, and of the other domain."""
-  experiment = experiment_of(name)
-  text = compiled(experiment.game, experiment.draw).as_text()
-  products = [line for line in text.splitlines() if " dot(" in line or " convolution(" in line]
+  products = [line for line in scanned(name).splitlines() if " dot(" in line or " convolution(" in line]
   layers = Counter(found[1] for line in products if (found := re.search(rf"/jvp\({net}\)/(\w+)/", line)))
   assert len(layers) > 3 and set(layers.values()) == {6}
 

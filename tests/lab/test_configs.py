@@ -24,7 +24,9 @@ def test_an_experiment_is_found_by_name_and_by_file():
   ("given", "message"),
   [
     ("fgan_kll", "there is no experiment 'fgan_kll'. Did you mean 'fgan_kl'"),
-    ("experiments/fgan_kll.py", "there is no file experiments/fgan_kll.py. Did you mean 'experiments/fgan_kl.py'"),
+    ("experiments/fgan_kll.py", "there is no file experiments/fgan_kll.py. Did you mean 'fgan_kl.py'"),
+    ("/nowhere/mine.py", "there is no file /nowhere/mine.py, and no folder /nowhere"),
+    ("fgan_kll.py", "there is no experiment 'fgan_kll'. Did you mean 'fgan_kl'"),
     ("vanilla:minmax", "vanilla.py has no variant 'minmax'. Did you mean 'minimax'"),
     ("fgan_kl:kl", "has no variants, so ':kl' cannot be chosen"),
     (str(ROOT / "tests" / "toy.py"), "toy.py is no experiment: it has no get_config"),
@@ -129,6 +131,28 @@ def test_texts_of_another_type_are_refused(field, text):
     configs.parsed(configs.load("vanilla"), field, text)
   with pytest.raises(ConfigError, match="game.loss is a section; give its settings"):
     configs.parsed(configs.load("vanilla"), "game.loss", "hinge")
+  for field, text in (("game.penalty", "penalties.r1"), ("game.instance_noise", "abc")):
+    with pytest.raises(
+      ConfigError, match=f"{field} is given as '{text}'; a function is given by its name, as {field}.name"
+    ):
+      configs.parsed(configs.load("vanilla"), field, text)
+  assert configs.parsed(configs.load("vanilla"), "game.instance_noise", "1") == 1
+
+
+@pytest.mark.parametrize(
+  ("field", "name"),
+  [
+    ("game.loss", "divergences.kl"),
+    ("game.loss", "penalties.r1"),
+    ("game.prior", "penalties.r1"),
+    ("game.penalty", "priors.normal"),
+    ("nets.generator.activation", "penalties.r2"),
+    ("optimizer.generator.schedule", "adversarial.hinge"),
+  ],
+)
+def test_a_function_of_another_kind_is_refused(field, name):
+  with pytest.raises(ConfigError, match=f"{field}.name is '{name}', which is of another kind than"):
+    configs.load("vanilla", {f"{field}.name": name})
 
 
 def test_rounds_alone_stretch_every_schedule():

@@ -3,6 +3,7 @@
 import csv
 import functools
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -13,6 +14,7 @@ from experiments.lab import configs, loop, members
 from experiments.lab.build import build
 from gan_jax import report, shard
 
+pytestmark = pytest.mark.xdist_group("swept")  # which share what a fixture has trained
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -27,6 +29,7 @@ def small():
   config.nets.generator.hidden = config.nets.discriminator.hidden = (16,)
   config.train.update({"rounds": 40, "chunk": 20})
   config.log.every, config.eval.every, config.checkpoint.every = 10, 40, 40
+  config.mesh.member = 1
   return config
 
 
@@ -50,12 +53,12 @@ def test_each_member_is_the_single_run(swept, index, tmp_path):
   config.seed = row["seed"]
   config.optimizer.generator.learning_rate = row["optimizer.generator.learning_rate"]
   config.train.ema_decay = row["train.ema_decay"]
+  config.mesh.member = 0
   loop.run(config, tmp_path / "run", "single")
   last = report.read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
+  assert set(row) == set(last) - {"step"} | {"optimizer.generator.learning_rate", "train.ema_decay", "seed"}
   for name, value in last.items():
-    if name != "step" and not name.endswith(
-      ("modes", "high_quality", "mode_kl", "spread")
-    ):  # which jump at a threshold
+    if name != "step":
       np.testing.assert_allclose(row[name], value, rtol=2e-3, atol=2e-4, err_msg=name)
 
 
@@ -95,7 +98,10 @@ def test_files_and_table(swept):
   ("text", "message"),
   [
     ("game.gama=1", "names 'game.gama', which is no setting"),
-    ("data.batch_size=1,2", "data.batch_size, which is 16: only numeric settings can be swept"),
+    (
+      "data.batch_size=1,2",
+      "data.batch_size, which is 16: only numeric settings that decide no shape or count can be swept",
+    ),
     ("data.std=0.1,0.2", "data.std, a setting of the data, which all members share"),
     ("train.ema_decay=a,b", "the values 'a,b'; numbers are wanted"),
   ],
@@ -120,6 +126,84 @@ def test_a_sweep_over_four_devices_is_that_of_one(name, tmp_path, monkeypatch):
   for one, other in zip(*rows, strict=True):
     for field, value in one.items():
       np.testing.assert_allclose(value, other[field], rtol=1e-5, atol=1e-5, err_msg=field)
+
+
+@pytest.mark.skipif(len(jax.devices()) < 4, reason="needs four devices")
+def test_members_that_do_not_divide_are_those_that_do(tmp_path, capsys):
+  """Five on four devices, two each, are to the last bit the first five of eight, and of eight those on one device.
+
+  So are three settings with a seed each, which are evaluated one by one, each on four devices.
+  """
+  config = configs.load("dirac:noise")
+  config.train.rounds = config.train.chunk = config.log.every = 2
+
+  def rows(devices, seeds, grid):
+    config.mesh.member = devices
+    return members.sweep(config, grid, seeds, tmp_path / f"{devices}_{seeds}_{len(grid)}", "dirac:noise")
+
+  five, eight = rows(4, 5, {}), rows(4, 8, {})
+  assert "1 setting x 5 seeds, 2 rounds each, 3 more to fill the devices, on 4 x cpu" in capsys.readouterr().out
+  assert [row["seed"] for row in five] == [0, 1, 2, 3, 4] and five == eight[:5] == rows(1, 8, {})[:5]
+  assert len({row["raw_theta"] for row in five}) == 5
+  settings = rows(4, 1, {"optimizer.generator.learning_rate": [0.1, 0.2, 0.3]})
+  assert len(settings) == 3 and five[0].items() <= settings[0].items()
+  with (tmp_path / "4_1_1" / "members.csv").open() as file:
+    assert len(list(csv.DictReader(file))) == 3
+
+
+def test_a_cpu_has_a_device_a_core_unless_someone_says_otherwise(monkeypatch):
+  taken = []
+  found = SimpleNamespace(jax_num_cpu_devices=-1, update=lambda name, value: taken.append((name, value)))
+  monkeypatch.setattr(members, "jax", SimpleNamespace(config=found))
+  monkeypatch.setattr(members.workdir, "cores", lambda: 3)
+  monkeypatch.delenv("XLA_FLAGS")
+  config = configs.load("ring8")
+  members.one_device_a_core(config)
+  assert taken == [("jax_num_cpu_devices", 3)]
+  members.one_device_a_core(configs.load("ring8", {"mesh.member": 1}))
+  members.one_device_a_core(configs.load("ring8", {"distributed.enabled": True}))
+  found.jax_num_cpu_devices = 2  # as JAX_NUM_CPU_DEVICES has it
+  members.one_device_a_core(config)
+  found.jax_num_cpu_devices = -1
+  monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+  members.one_device_a_core(config)
+  assert len(taken) == 1
+
+
+NUMBERS = """
+import jax.numpy as jnp
+
+from experiments.evaluators import Evaluation
+
+def make(context, /):
+  weight = float(context.settings["penalty_weight"])
+  return Evaluation(lambda state: {"weight": jnp.float32(weight)})
+"""
+
+
+def test_evaluators_of_a_sweep_are_made_of_numbers(tmp_path, monkeypatch):
+  """As of a run: one may search for an optimum in SciPy, which knows nothing of traced settings."""
+  (tmp_path / "evaluator_of_numbers.py").write_text(NUMBERS)
+  monkeypatch.syspath_prepend(tmp_path)
+  config = configs.load("dirac:r1", {"eval.evaluators": ("evaluator_of_numbers:",)})
+  config.train.rounds = config.train.chunk = config.log.every = 1
+  config.mesh.member = 1
+  rows = members.sweep(config, {"game.penalty_weight": [0.25, 4.0]}, 2, tmp_path / "sweep", "dirac:r1")
+  assert [row["weight"] for row in rows] == [0.25, 0.25, 4.0, 4.0]
+
+
+def test_a_family_of_divergences_is_swept(tmp_path):
+  """alpha through 1, in one program, each member beside the best Gaussian of its own divergence."""
+  config = configs.load("fgan_mixture:alpha")
+  config.nets.discriminator.hidden, config.data.batch_size = (8,), 16
+  config.train.rounds = config.train.chunk = config.log.every = 2
+  config.mesh.member = 1
+  rows = members.sweep(config, {"game.divergence.a": [0.9, 1.0, 1.1]}, 1, tmp_path / "sweep", "fgan_mixture:alpha")
+  assert all(np.isfinite(list(row.values())).all() for row in rows)
+  below, kl, above = ([row[k] for k in ("mu_star", "sigma_star", "divergence_star")] for row in rows)
+  np.testing.assert_allclose(kl, [1.0100, 1.8311, 0.2830], atol=1e-4)
+  np.testing.assert_allclose((np.array(below) + above) / 2, kl, atol=5e-3)  # continuous
+  assert below[0] > kl[0] > above[0]
 
 
 def tiny_config(name):

@@ -9,6 +9,7 @@ from experiments.lab.trained import load
 from gan_jax import report
 from gan_jax.errors import ConfigError
 
+pytestmark = pytest.mark.xdist_group("staged")  # which share what a fixture has trained
 STAGES = (
   {"rounds": 20, "nets.generator.hidden": (8,), "data.resolution": 4},
   {"rounds": 30, "nets.generator.hidden": (8,), "optimizer.generator.learning_rate": 1e-3, "keep_optimizers": False},
@@ -93,6 +94,27 @@ def interrupted(config, workdir):
     loop.run(config, workdir, "whole")
   finally:
     loop._chunks = chunks
+
+
+@pytest.mark.parametrize(
+  ("stages", "message"),
+  [
+    (
+      ({"rounds": 20, "checkpoint.every": 0}, {}),
+      r"train.stages\[0\] changes checkpoint.every, which is the whole run's",
+    ),
+    (({"rounds": 20}, {"eval.every": 7}), r"train.stages\[1\] changes eval.every"),
+    (({"rounds": 20, "mesh.data": 3}, {}), "changes mesh.data"),
+    (5, "train.stages is 5; it is a tuple"),
+    ((20, 50), "train.stages is"),
+  ],
+)
+def test_a_stage_changes_what_is_played_and_not_the_run(stages, message):
+  config = staged()
+  with config.ignore_type():
+    config.train.stages = stages
+  with pytest.raises(ConfigError, match=message):
+    configs.stages(config)
 
 
 def test_a_mistake_in_a_later_stage_comes_up_before_anything_is_written(tmp_path):

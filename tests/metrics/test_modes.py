@@ -25,7 +25,26 @@ def test_by_hand():
   """Three samples at the first mode, one at the second, one between: q = (3/4, 1/4, 0, 0)."""
   found = evaluate(jnp.concatenate([at([3, 1, 0, 0]), jnp.array([[5.0, 5.0]])]), CORNERS, 1.0)
   kl = 0.75 * np.log(0.75 * 4) + 0.25 * np.log(0.25 * 4)
-  assert found == pytest.approx({"modes": 2, "high_quality": 4 / 5, "mode_kl": kl, "spread": 0}, abs=1e-6)
+  # Half a share is 5 / 8 of a sample.
+  expected = {"modes": 2, "modes_half_share": 2, "high_quality": 4 / 5, "mode_kl": kl, "spread": 0}
+  assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+  "counts, poor, half_share",
+  [
+    ([4, 4, 4, 4], 0, 4),  # 16 samples: half a share is 2
+    ([2, 1, 11, 2], 0, 3),
+    ([2, 2, 2, 1], 9, 3),
+    ([2, 2, 2, 2], 9, 0),  # 17 samples: half a share is more than 2
+    ([3, 2, 2, 2], 8, 1),
+    ([0, 0, 1, 1], 30, 0),
+  ],
+)
+def test_half_a_share_by_hand(counts, poor, half_share):
+  """A mode needs an eighth of all samples, the poor ones included."""
+  samples = jnp.concatenate([at(counts), jnp.full((poor, 2), 5.0)])
+  assert evaluate(samples, CORNERS, 1.0)["modes_half_share"] == half_share
 
 
 @pytest.mark.parametrize(
@@ -51,11 +70,14 @@ def test_high_quality_ends_at_three_deviations(distance, quality):
 
 
 def test_only_high_quality_samples_count():
-  """Ninety poor samples at the fourth corner change neither balance nor spread, and do not cover it."""
+  """Ninety poor samples at the fourth corner change neither balance nor spread, and do not cover it.
+
+  Of 96 samples half a share is 12, and each mode has 2.
+  """
   good = at([2, 2, 2, 0], (1.0, 1.0))
   poor = jnp.tile(jnp.array([[14.0, 10.0], [jnp.inf, 0.0], [jnp.nan, 10.0]]), (30, 1))
   alone, together = evaluate(good, CORNERS, 1.0), evaluate(jnp.concatenate([good, poor]), CORNERS, 1.0)
-  assert together == pytest.approx(alone | {"high_quality": 6 / 96}, abs=1e-6)
+  assert together == pytest.approx(alone | {"high_quality": 6 / 96, "modes_half_share": 0}, abs=1e-6)
   assert alone["modes"] == 3 and alone["mode_kl"] == pytest.approx(np.log(4 / 3))
 
 
@@ -66,13 +88,16 @@ def test_spread_by_hand():
 
 def test_nothing_of_quality():
   found = evaluate(jnp.full((6, 2), 100.0), CORNERS, 1.0)
-  assert found == pytest.approx({"modes": 0, "high_quality": 0, "mode_kl": np.log(4), "spread": 0})
+  assert found == pytest.approx(
+    {"modes": 0, "modes_half_share": 0, "high_quality": 0, "mode_kl": np.log(4), "spread": 0}
+  )
 
 
 def test_each_mode_may_have_its_own_scale():
   """x = 4 lies 4 deviations from the narrow mode at 0 and 2 from the wide one at 10."""
   found = evaluate(jnp.array([[4.0], [4.0]]), jnp.array([[0.0], [10.0]]), jnp.array([1.0, 3.0]))
-  assert found == pytest.approx({"modes": 1, "high_quality": 1, "mode_kl": np.log(2), "spread": 2}, abs=1e-6)
+  expected = {"modes": 1, "modes_half_share": 1, "high_quality": 1, "mode_kl": np.log(2), "spread": 2}
+  assert found == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("make", [synthetic.ring8, synthetic.grid25])
@@ -83,6 +108,7 @@ def test_the_data_itself(make):
   x = jax.vmap(lambda key: dataset.draw(key, n)["x"])(jax.random.split(jax.random.key(0), 8))
   found = jax.jit(jax.vmap(modes.evaluate, (0, None, None)))(x, means, scales)
   np.testing.assert_array_equal(found["modes"], len(means))
+  np.testing.assert_array_equal(found["modes_half_share"], len(means))
   quality = 1 - np.exp(-4.5)
   np.testing.assert_allclose(found["high_quality"], quality, atol=5 * np.sqrt(quality * (1 - quality) / n))
   np.testing.assert_allclose(found["spread"], np.sqrt(chi2.cdf(9, 4) / chi2.cdf(9, 2)), rtol=5 / np.sqrt(4 * n))
@@ -90,6 +116,23 @@ def test_the_data_itself(make):
   np.testing.assert_allclose(found["mode_kl"].mean(), (len(means) - 1) / (2 * n), rtol=0.5)
   one_scale = 0.02 if len(means) == 8 else 0.05
   np.testing.assert_allclose(found["spread"][0], modes.evaluate(x[0], means, one_scale)["spread"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("make, quality", [(synthetic.ring8, 0.0053), (synthetic.grid25, 0.0257)])
+def test_noise_covers_modes_and_has_half_the_share_of_none(make, quality):
+  """2,500 uniform samples on the square that just holds the modes: quality is the share of the square's area.
+
+  A mode is covered with probability 1 - (1 - quality / K)^2500: 6.5 of 8 and 23.1 of 25 on average.
+  """
+  means, scales = (make().arrays[name] for name in ("means", "scales"))
+  side = jnp.max(means) + 3.0 * scales[0]
+  assert quality == pytest.approx(float(len(means) * jnp.pi * (3.0 * scales[0]) ** 2 / (2.0 * side) ** 2), abs=1e-4)
+  x = jax.random.uniform(jax.random.key(0), (16, 2_500, 2), minval=-side, maxval=side)
+  found = jax.jit(jax.vmap(modes.evaluate, (0, None, None)))(x, means, scales)
+  np.testing.assert_array_equal(found["modes_half_share"], 0)
+  np.testing.assert_allclose(found["high_quality"].mean(), quality, rtol=5 / np.sqrt(16 * 2_500 * quality))
+  expected = len(means) * (1 - (1 - quality / len(means)) ** 2_500)
+  np.testing.assert_allclose(found["modes"].mean(), expected, rtol=0.05)
 
 
 def test_shapes_are_checked():
