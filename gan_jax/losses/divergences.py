@@ -350,6 +350,32 @@ def alpha(a: Number) -> FDivergence:
   for a < 1 is that of table 6, 1 / (1 - a) - log(1 + e^-v), with its scores shifted so that 0 stands for the ratio 1,
   as it does for a > 1: without the shift it stands for a ratio beyond float32 where a is just below 1.
   """
+  conjugate, bound, activation = _alpha_activation(a)
+
+  def f(u):
+    log_u = jnp.log(jnp.where(u > 0.0, u, 1.0))
+    at_zero = jnp.where(a > 0.0, 1.0 / _select(a > 0.0, a, 1.0), jnp.inf)
+    return jnp.where(u > 0.0, u * _box_cox(log_u, a - 1.0) - _box_cox(log_u, a), at_zero)
+
+  return FDivergence(
+    name="alpha",
+    f=f,
+    f_prime=lambda u: _box_cox(jnp.log(u), a - 1.0),
+    perspective=lambda p, q: _box_cox(p - q, a - 1.0, p) - _box_cox(p - q, a, q),
+    conjugate=conjugate,
+    bound=bound,
+    activation=activation,
+    log_ratio=Variational(
+      lambda v: _box_cox(v, a - 1.0),
+      lambda v: _box_cox(v, a),
+      _identity,
+      bend(_select(a < 1.0, 1.0 - a, 0.0), _select(a > 0.0, a, 0.0)),
+    ),
+  )
+
+
+def _alpha_activation(a: Number) -> tuple[Function, Number, Variational]:
+  """f*, the end of its domain, and the shifted activation of table 6."""
   rest = _select(a < 1.0, 1.0 - a, 1.0)  # 1 - a where the domain of f* ends, at 1 / (1 - a)
   bound = _select(a < 1.0, 1.0 / rest, math.inf)
   end = _select(a < 1.0, bound, 0.0)
@@ -396,28 +422,8 @@ def alpha(a: Number) -> FDivergence:
     rate = positive * jnp.where(a < 1.0, _slope(-s) / rest, jnp.exp(-log_w))  # of log f* there
     return _tangent(v, jnp.where(a > 0.0, limit, jnp.inf), rate)
 
-  def f(u):
-    log_u = jnp.log(jnp.where(u > 0.0, u, 1.0))
-    at_zero = jnp.where(a > 0.0, 1.0 / _select(a > 0.0, a, 1.0), jnp.inf)
-    return jnp.where(u > 0.0, u * _box_cox(log_u, a - 1.0) - _box_cox(log_u, a), at_zero)
-
-  return FDivergence(
-    name="alpha",
-    f=f,
-    f_prime=lambda u: _box_cox(jnp.log(u), a - 1.0),
-    perspective=lambda p, q: _box_cox(p - q, a - 1.0, p) - _box_cox(p - q, a, q),
-    conjugate=conjugate,
-    bound=bound,
-    activation=Variational(
-      activation, lambda v: conjugate_of(activation(v), log_distance(v)), log_ratio, bend_activation
-    ),
-    log_ratio=Variational(
-      lambda v: _box_cox(v, a - 1.0),
-      lambda v: _box_cox(v, a),
-      _identity,
-      bend(_select(a < 1.0, 1.0 - a, 0.0), _select(a > 0.0, a, 0.0)),
-    ),
-  )
+  value = lambda v: conjugate_of(activation(v), log_distance(v))
+  return conjugate, bound, Variational(activation, value, log_ratio, bend_activation)
 
 
 def _box_cox(log_u: Any, c: Number, log_scale: Any = 0.0) -> jax.Array:

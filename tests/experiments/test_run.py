@@ -259,7 +259,10 @@ MISTAKES = {
   ),
   "misspelt value": ([FGAN, "--config.train.rounds=many"], ["train.rounds is given as 'many'", "int"]),
   "misspelt flag": ([FGAN, "--workdri=x"], ["'workdri'", "Did you mean: workdir"]),
-  "no such experiment": (["--config=experiments/fgan_kll.py"], ["Did you mean 'experiments/fgan_kl.py'"]),
+  "no such experiment": (
+    ["--config=experiments/fgan_kll.py"],
+    ["experiments/fgan_kll.py", "Did you mean 'fgan_kl.py'"],
+  ),
   "no such variant": (["--config=experiments/vanilla.py:wgan"], ["no variant 'wgan'", "minimax, nonsaturating"]),
   "no such experiment by name": (["--config=fgan_kll"], ["no experiment 'fgan_kll'", "Did you mean 'fgan_kl'"]),
   "no such divergence": (["--config=fgan:hellinger"], ["'hellinger'", "'squared_hellinger'"]),
