@@ -65,7 +65,8 @@ def play(
   """One move: every one of `players` takes one optimizer step on its own loss, all from the same old state.
 
   Only the parameters and statistics of owned nets, the movers' optimizer states and the game's memory change. Of the
-  statistics that a loss returns, those of other nets are dropped.
+  statistics that a loss returns, those of other nets are dropped. Of each player the metrics are those of its loss, the
+  "loss" itself and "gradient", the Euclidean norm of its gradient over all that it owns.
 
   Args:
     game: the game.
@@ -91,12 +92,13 @@ def play(
     (value, aux), gradient = jax.value_and_grad(objective, has_aux=True)(owned)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counters with floats
       updates, opt[name] = player.tx.update(gradient, state.opt[name], owned)
+      norm = optax.global_norm(gradient)
     projected = player.project(optax.apply_updates(owned, updates))  # pyright: ignore[reportArgumentType]
     _check_owned(name, player, "parameters", projected)
     params |= projected
     stats |= _owned(player, aux.stats)
     memory = memory if aux.memory is None else aux.memory
-    metrics |= {f"{name}/{k}": v for k, v in {"loss": value, **aux.metrics}.items()}
+    metrics |= {f"{name}/{k}": v for k, v in {"loss": value, "gradient": norm, **aux.metrics}.items()}
   return state.replace(params=params, stats=stats, opt=opt, memory=memory), metrics
 
 

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lab import configs, workdir
+from experiments.lab import configs, health, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from gan_jax import checkpoint, report, shard, train
@@ -76,9 +76,11 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
       state = _init(left[0])
     if int(state.step) < config.train.rounds:
       if writes():
-        rows = report.read_metrics(folder / "metrics.jsonl", until=int(state.step))
+        files = folder / health.METRICS, folder / health.WARNINGS
+        rows = [report.read_metrics(file, until=int(state.step)) for file in files]
         workdir.write(folder, described, _file_of(given))
-        report.write_metrics(folder / "metrics.jsonl", rows)
+        for file, kept in zip(files, rows, strict=True):
+          report.write_metrics(file, kept)
       for course, after in itertools.zip_longest(left, left[1:]):
         state = _play(course, folder, state, config.train.rounds, checkpoints)
         state = state if after is None else _carry(after, state)
@@ -171,7 +173,8 @@ def _placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.
 def _play(course: Course, folder: Path, state: TrainState, rounds: int, checkpoints: Any) -> TrainState:
   """The rounds that are left of a stage; `rounds` is how many the run has."""
   config, experiment, end = course.stage.config, course.played, course.stage.end
-  look = _Eyes(course, folder)
+  look, watch = _Eyes(course, folder), health.Watch(folder, course.stage, experiment.game)
+  signals = jax.jit(health.signals(experiment, config.data.batch_size))
   compiled: dict[int, Callable] = {}
   step = saved = int(state.step)
   began = time.perf_counter()
@@ -189,16 +192,20 @@ def _play(course: Course, folder: Path, state: TrainState, rounds: int, checkpoi
         compiled[count] = _compile(experiment, count, course.shardings)
       state, metrics = compiled[count](state, batches)
       new = _rows(metrics, step, config.log.every)
+      new[-1] |= {name: _finite(value) for name, value in signals(state).items()}
       ended = time.perf_counter()
       if experiment.draw is None:
         new[-1]["data/waiting"] = waited / (ended - began)  # since the chunk before
       began = ended
       step += count
+      if writes():
+        watch.look(new)  # before what is not finite ends the run
       _refuse_infinite(new, saved)
       evaluated = step == end or step % config.eval.every == 0
       seen = shard.fetch(course.mesh, state.replace(opt={}, memory=())) if evaluated else None  # what is looked at
       if writes():
         look.write_rows(new, seen)
+        watch.look()
         bar.update(count)
         bar.set_postfix({k: f"{v:.3f}" for k, v in new[-1].items() if k.endswith("/loss")})
       if step == end or step % config.checkpoint.every == 0:
@@ -311,7 +318,7 @@ def _rows(metrics: dict[str, jax.Array], step: int, every: int) -> list[dict[str
 
 def _refuse_infinite(rows: list[dict[str, float]], saved: int) -> None:
   for row in rows:
-    bad = [name for name, value in row.items() if not np.isfinite(value)]
+    bad = [name for name, value in row.items() if value is not None and not np.isfinite(value)]
     if bad:
       kept = f"the checkpoint of round {saved:,} is kept" if saved else "there is no checkpoint yet"
       raise FloatingPointError(
