@@ -125,7 +125,7 @@ class Game(NamedTuple):
     translate: `(params, stats, key, x, source, target) -> [n, ...]`, images of the domain `source` in the domain
       `target`, both of `DataSpec.domains`.
     encode: `(params, stats, key, x) -> [n, latent_dim]`, latents that `sample` decodes.
-    score: `(params, stats, x) -> [n, ...]`, the discriminator's raw scores of data.
+    score: `(params, stats, x) -> [n, ...]`, the discriminator's raw scores, higher for what it takes for real.
     codes: the named parts of a latent and how they are read off data: `games.infogan.LatentCodes`.
     init_memory: `key -> pytree`, what the game remembers beside its networks (pools of images).
     averaged: the nets of which a moving average is kept.

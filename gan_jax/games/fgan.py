@@ -31,7 +31,7 @@ def make(
     generator: latents [B, latent_dim] to data [B, ...].
     discriminator: the variational function V, data [B, ...] to raw scores [B].
     divergence: which f.
-    data_first: D_f(P_data||P_G); otherwise D_f(P_G||P_data).
+    data_first: D_f(P_data||P_G); otherwise D_f(P_G||P_data), where V is high for generated data, and `score` is -V.
     generator_step: "minimax" or "alternative", as in `losses.divergences.fgan`.
     parametrisation: "activation" (the paper's) or "log_ratio", as in `losses.divergences.fgan`.
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
@@ -49,4 +49,7 @@ def make(
     return loss.generator(play.fake, play.real)
 
   nets = {"generator": generator, "discriminator": discriminator}
-  return pair(nets, discriminator_loss, generator_loss, discriminator_steps, **shared)
+  game = pair(nets, discriminator_loss, generator_loss, discriminator_steps, **shared)
+  v = game.score
+  assert v is not None
+  return game if data_first else game._replace(score=lambda params, stats, x: -v(params, stats, x))

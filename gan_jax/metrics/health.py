@@ -15,15 +15,16 @@ import jax.numpy as jnp
 Row = Mapping[str, Any]
 
 _RANKED, _MARGIN, _VARIETY = "health/real_above_fake", "health/margin", "health/variety"
-_MEMORISATION = "memorisation"
+_SEEN, _MEMORISATION = "health/seen_above_unseen", "memorisation"
 _COUNT = 8  # rows with figures that have to agree, so that no single batch is warned of
-_GROWN = 100.0
+_GROWN, _HUGE = 100.0, 1e5
 _VANISHED, _SURE = 0.01, 0.95
 _PERFECT, _FOOLED = 0.999, 0.2
 _ONE_SIDED, _TURNS = 0.4, 4
 _SETTLING, _SETTLED = 0.8, 0.02
 _COLLAPSED = 0.1
-_COPIES = 0.5
+_EARLY = 500  # rounds, before which samples of any run are poor, and easily told apart
+_KNOWN, _COPIES = 0.99, 0.5
 
 
 def signals(
@@ -161,9 +162,9 @@ def _diverging(rows: Sequence[Row], players: _Players) -> _Sign | None:
   for player in players:
     figure = f"{player}/gradient"
     first, last = _at_first(rows, figure), _latest(rows, figure)
-    if last and min(row[figure] for row in last) > _GROWN * first:
+    if last and min(row[figure] for row in last) > min(_GROWN * first, _HUGE):
       value = last[-1][figure]
-      words = f"the norm of the {player}'s gradient is {value:.3g}, {value / first:,.0f} times what it was at first"
+      words = f"the norm of the {player}'s gradient is {value:.3g}, and at first it was {first:.3g} at most"
       return _Sign(_step(last[0]), figure, value, words)
   return None
 
@@ -180,7 +181,7 @@ def _vanishing(rows: Sequence[Row], players: _Players) -> _Sign | None:
 
 def _strong(rows: Sequence[Row], players: _Players) -> _Sign | None:
   last = _latest(rows, _RANKED, count=2 * _COUNT)
-  if not last or min(row[_RANKED] for row in last) < _PERFECT:
+  if not last or _step(last[-1]) < _EARLY or min(row[_RANKED] for row in last) < _PERFECT:
     return None
   return _Sign(_step(last[0]), _RANKED, last[-1][_RANKED], _ranking(last[-1]))
 
@@ -210,11 +211,24 @@ def _oscillating(rows: Sequence[Row], players: _Players) -> _Sign | None:
 
 
 def _collapsing(rows: Sequence[Row], players: _Players) -> _Sign | None:
+  """Few kinds of samples, and not more and more, as in the first rounds, before the generator has learnt any."""
   last = _latest(rows, _VARIETY)
-  if not last or max(row[_VARIETY] for row in last) > _COLLAPSED:
+  if not last or _step(last[-1]) < _EARLY or max(row[_VARIETY] for row in last) > _COLLAPSED:
     return None
   value = last[-1][_VARIETY]
+  if value > 1.5 * last[0][_VARIETY]:
+    return None
   return _Sign(_step(last[0]), _VARIETY, value, f"a batch of samples has {value:.1%} of the variety of one of the data")
+
+
+def _by_heart(rows: Sequence[Row], players: _Players) -> _Sign | None:
+  """The discriminator knows its training examples."""
+  last = _latest(rows, _SEEN)
+  if not last or min(row[_SEEN] for row in last) < _KNOWN:
+    return None
+  value = last[-1][_SEEN]
+  words = f"the discriminator scores a training example higher than a held-out one in {value:.1%} of all pairs"
+  return _Sign(_step(last[0]), _SEEN, value, words)
 
 
 def _memorising(rows: Sequence[Row], players: _Players) -> _Sign | None:
@@ -295,6 +309,7 @@ _SLOWER, _FASTER = (_times("optimizer.{discriminator}.learning_rate", factor) fo
 _SLOWER_GENERATOR = _times("optimizer.{generator}.learning_rate", 0.25)
 _MORE_STEPS = _times("game.{discriminator}_steps", 2)
 _LARGER_BATCH = _times("data.batch_size", 2)
+_AGAINST_MEMORISING = (_NOISE, _penalised, _times("train.rounds", 0.5), _SLOWER)
 _RULES: tuple[tuple[str, Callable[[Sequence[Row], _Players], _Sign | None], tuple[_Remedy, ...]], ...] = (
   ("divergence", _infinite, (_SLOWER, _SLOWER_GENERATOR)),
   ("divergence", _diverging, (_SLOWER, _SLOWER_GENERATOR)),
@@ -313,5 +328,6 @@ _RULES: tuple[tuple[str, Callable[[Sequence[Row], _Players], _Sign | None], tupl
   ("the discriminator is too weak", _weak, (_no_slower("discriminator", "generator"), _MORE_STEPS, _FASTER)),
   ("the players oscillate", _oscillating, (_penalised, _NOISE, _SLOWER, _SLOWER_GENERATOR)),
   ("modes are collapsing", _collapsing, (_penalised, _NOISE, _SLOWER_GENERATOR, _LARGER_BATCH)),
-  ("memorising", _memorising, (_NOISE, _penalised, _times("train.rounds", 0.5), _LARGER_BATCH)),
+  ("memorising", _by_heart, _AGAINST_MEMORISING),
+  ("memorising", _memorising, _AGAINST_MEMORISING),
 )

@@ -11,8 +11,8 @@ from flax import linen as nn
 from gan_jax import train
 from gan_jax.errors import ConfigError
 from gan_jax.game import Net, NetSpec
-from gan_jax.games import gan, wgan
-from gan_jax.losses import adversarial, penalties
+from gan_jax.games import fgan, gan, wgan
+from gan_jax.losses import adversarial, divergences, penalties
 from gan_jax.nets import mlp
 from gan_jax.nets.adapt import from_linen
 
@@ -359,3 +359,14 @@ def test_samples_decode_latents_that_are_given_and_scores_are_the_critics():
   z = jnp.array([[1.0, 2.0], [-3.0, 0.5]])
   np.testing.assert_allclose(game.sample(state.params, state.stats, KEY, 2, latents=z), z + 0.5)
   np.testing.assert_allclose(game.score(state.params, state.stats, z), z @ jnp.array([3.0, 4.0]))
+
+
+@pytest.mark.parametrize("data_first", [True, False])
+def test_scores_rise_where_the_data_is_in_either_orientation_of_an_f_divergence(data_first):
+  """A discriminator that knows nothing takes one step, on data at (2, 0) and samples around (-2, 0)."""
+  nets = {"generator": shift_generator((-2.0, 0.0)), "discriminator": linear_critic((0.0, 0.0))}
+  game = fgan.make(**nets, divergence=divergences.kl(), data_first=data_first, tx=SGD, latent_dim=2)
+  batch = {"x": jnp.tile(jnp.array([[2.0, 0.0]]), (32, 1))}
+  state, _ = train.play(game, ("discriminator",), train.init(game, KEY), batch, KEY)
+  left, right = game.score(state.params, state.stats, jnp.array([[-2.0, 0.0], [2.0, 0.0]]))
+  assert right > 0.1 > -0.1 > left
