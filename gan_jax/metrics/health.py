@@ -196,18 +196,18 @@ def _weak(rows: Sequence[Row], players: _Players) -> _Sign | None:
 def _oscillating(rows: Sequence[Row], players: _Players) -> _Sign | None:
   """The discriminator is right about nearly all, then wrong about nearly all, again and again, and not ever less so."""
   last = _latest(rows, _RANKED, _MARGIN, count=3 * _COUNT)
-  sides = [row[_RANKED] > 0.5 for row in last if abs(row[_RANKED] - 0.5) > _ONE_SIDED]
-  turns = sum(a != b for a, b in zip(sides, sides[1:]))
-  if turns < _TURNS:
+  one_sided = [row for row in last if abs(row[_RANKED] - 0.5) > _ONE_SIDED]
+  turns = [b for a, b in zip(one_sided, one_sided[1:]) if (a[_RANKED] > 0.5) != (b[_RANKED] > 0.5)]
+  if len(turns) < _TURNS:
     return None
   before, after = (max(abs(row[_MARGIN]) for row in half) for half in _halves(last))
   if after < max(_SETTLING * before, _SETTLED * max(abs(row[_MARGIN]) for row in _having(rows, [_MARGIN]))):
     return None
   words = (
     f"the share of pairs that the {players.discriminator} ranks rightly went from one side of 50% to the other "
-    f"{turns} times in the last {_step(last[-1]) - _step(last[0]):,} rounds"
+    f"{len(turns)} times up to round {_step(turns[-1]):,}"
   )
-  return _Sign(_step(last[0]), _RANKED, last[-1][_RANKED], words)
+  return _Sign(_step(turns[0]), _RANKED, last[-1][_RANKED], words)
 
 
 def _collapsing(rows: Sequence[Row], players: _Players) -> _Sign | None:
