@@ -26,15 +26,13 @@ def get_config(variant: str = "kl") -> ConfigDict:
     "discriminator_steps": 3,
   }
   config.nets.generator = {"name": "linear.affine"}
-  seeking = (
-    variant in SEEKING
-  )  # for them larger batches, slower steps, and a V of x and x^2, as Gaussians' log ratios are
   config.nets.discriminator = {
     "name": "mlp.discriminator",
     "hidden": (64, 64),
     "activation": {"name": "activations.tanh"},
-    "powers": 2 if seeking else 1,
+    "powers": 2,  # x and x^2, as the log ratio of two Gaussians is a polynomial of
   }
+  seeking = variant in SEEKING  # larger batches and slower steps
   config.train.rounds = 2_500
   schedule = {
     "name": "optim.constant_then_exponential",
