@@ -111,10 +111,15 @@ def infinity(features: np.ndarray, reference: Moments, halvings: int = 3, seed: 
 
 
 def _root_trace(s: np.ndarray, t: np.ndarray) -> float:
-  """tr (S T)^(1/2): with S = F F^T the eigenvalues of S T that are not 0 are those of the symmetric F^T T F."""
+  """tr (S T)^(1/2), the sum of the singular values of F^T G for S = F F^T and T = G G^T.
+
+  With F^T G G^T F = H H^T they are the roots of the eigenvalues of H^T H. Each factor has full rank, so that no direction
+  in which S or T is singular is left to add the root of a rounding error.
+  """
   f, g = sorted((_factor(s), _factor(t)), key=lambda factor: factor.shape[1])
   product = f.T @ g
-  return float(np.sum(np.sqrt(np.maximum(eigvalsh(product @ product.T), 0.0))))
+  h = _factor(product @ product.T)
+  return float(np.sum(np.sqrt(np.maximum(eigvalsh(h.T @ h), 0.0))))
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:

@@ -61,6 +61,6 @@ def test_held_out_copies_and_refusals(splits):
   assert memorisation(held_out[:50], train, held_out).ratio == np.inf
   for wrong in (train[:20], np.ones((5, D))):
     with pytest.raises(ValueError, match="held-out images say nothing"):
-      memorisation(train, train, wrong)
+      memorisation(train[:9], train, wrong)
   with pytest.raises(ValueError, match="k is 1; there are 0"):
-    memorisation(train, train, held_out[:1])
+    memorisation(train[:9], train, held_out[:1])
