@@ -9,8 +9,6 @@ is a matter of a distance: see `threshold`.
 import math
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.stats import chi2
 
@@ -51,8 +49,7 @@ def threshold(data: np.ndarray, pairs: int = 10) -> float:
     ValueError: `pairs` does not fit, or features are not finite [N, d].
   """
   # A pair among the nearest so many is among the nearest so many of each of the two, and counted with both.
-  # Rounding must not leave out the last one.
-  return float(np.sort(nearest_others(data, pairs)[0], axis=None)[2 * pairs - 1]) * (1.0 + 1e-9)
+  return float(np.sort(nearest_others(data, pairs)[0], axis=None)[2 * pairs - 1])
 
 
 def support(samples: np.ndarray, threshold: float) -> Support:
@@ -69,16 +66,9 @@ def support(samples: np.ndarray, threshold: float) -> Support:
   n = len(samples)
   if n < 2:
     raise ValueError("there are no pairs of a single sample")
-  pairs = int(_pairs.in_float64(_alike, samples, np.square(threshold)).sum() - n) // 2
-  all_pairs = n * (n - 1) / 2
+  within = sum(np.count_nonzero(squared <= threshold**2) for _, squared in _pairs.squared_distances(samples, samples))
+  pairs, all_pairs = (within - n) // 2, n * (n - 1) / 2
   size = all_pairs / pairs if pairs else math.inf
-  most, fewest = chi2.ppf(0.975, 2 * pairs + 2) / 2, chi2.ppf(0.025, 2 * pairs) / 2 if pairs else 0.0
-  high = all_pairs / fewest if pairs else math.inf
-  return Support(pairs, size, all_pairs / most, high, 0.5 + math.sqrt(0.25 + 2 * math.log(2) * size))
-
-
-@jax.jit
-def _alike(samples, squared_threshold):
-  """How many lie within the threshold of each sample, with itself."""
-  centred = samples - jnp.mean(samples, axis=0, keepdims=True)
-  return _pairs.map_distances(lambda i, squared: jnp.sum(squared <= squared_threshold), centred, centred)
+  most = chi2.ppf(0.975, 2 * pairs + 2) / 2
+  high = all_pairs / (chi2.ppf(0.025, 2 * pairs) / 2) if pairs else math.inf
+  return Support(pairs, size, float(all_pairs / most), float(high), 0.5 + math.sqrt(0.25 + 2 * math.log(2) * size))

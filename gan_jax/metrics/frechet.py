@@ -113,8 +113,8 @@ def infinity(features: np.ndarray, reference: Moments, halvings: int = 3, seed: 
 def _root_trace(s: np.ndarray, t: np.ndarray) -> float:
   """tr (S T)^(1/2), the sum of the singular values of F^T G for S = F F^T and T = G G^T.
 
-  With F^T G G^T F = H H^T they are the roots of the eigenvalues of H^T H. Each factor has full rank, so that no direction
-  in which S or T is singular is left to add the root of a rounding error.
+  With F^T G G^T F = H H^T they are the roots of the eigenvalues of H^T H. Each factor has full rank: no direction in
+  which S or T is singular is left, to add the root of a rounding error.
   """
   f, g = sorted((_factor(s), _factor(t)), key=lambda factor: factor.shape[1])
   product = f.T @ g

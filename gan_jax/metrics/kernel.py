@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from gan_jax.metrics import _pairs
@@ -40,18 +38,37 @@ def kid(x: np.ndarray, y: np.ndarray) -> Kid:
   n, m = len(x), len(y)
   if min(n, m) < 3:
     raise ValueError(f"there are {n} and {m} samples; a standard error needs three on each side")
-  xx, yy, xy, yx = _pairs.in_float64(_sums, x, y)
+  xx, yy, (xy, yx) = _sums_within(x), _sums_within(y), _sums_between(x, y)
   value = np.sum(xx) / (n * (n - 1)) + np.sum(yy) / (m * (m - 1)) - 2.0 * np.sum(xy) / (n * m)
   # What the estimate without the i-th sample has to do with it, times (n - 1) / 2.
   left_x, left_y = xy / m - xx / (n - 2), yx / n - yy / (m - 2)
   return Kid(float(value), float(2.0 * np.sqrt(np.var(left_x) / (n - 1) + np.var(left_y) / (m - 1))))
 
 
-@jax.jit
-def _sums(x, y):
-  """Sums of the kernel of each x with all other x [N], each y with all other y, each x with y, each y with x."""
-  kernel = lambda products: (products / x.shape[1] + 1.0) ** 3
-  total = lambda i, row, products: jnp.sum(kernel(products))
-  others = lambda i, row, products: jnp.sum(kernel(products)) - kernel(row @ row)
-  maps = ((others, x, x), (others, y, y), (total, x, y), (total, y, x))
-  return tuple(_pairs.map_products(*arguments) for arguments in maps)
+def _kernel(x, y):
+  root = x @ y.T
+  root /= x.shape[1]
+  root += 1.0
+  kernel = np.square(root)
+  kernel *= root
+  return kernel
+
+
+def _sums_within(x):
+  """Of the kernel of each x with all others, [N]: each pair is computed once."""
+  sums = -((np.sum(np.square(x), axis=1) / x.shape[1] + 1.0) ** 3)
+  for rows in _pairs.blocks(len(x), len(x)):
+    kernel = _kernel(x[rows], x[rows.start :])
+    sums[rows] += np.sum(kernel, axis=1)
+    sums[rows.stop :] += np.sum(kernel[:, rows.stop - rows.start :], axis=0)
+  return sums
+
+
+def _sums_between(x, y):
+  """Of the kernel of each x with all y, [N], and of each y with all x, [M]."""
+  of_x, of_y = np.empty(len(x)), np.zeros(len(y))
+  for rows in _pairs.blocks(len(x), len(y)):
+    kernel = _kernel(x[rows], y)
+    of_x[rows] = np.sum(kernel, axis=1)
+    of_y += np.sum(kernel, axis=0)
+  return of_x, of_y

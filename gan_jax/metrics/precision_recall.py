@@ -3,14 +3,11 @@
 Kynkaanniemi et al. 2019 (improved precision and recall); Naeem et al. 2020 (density and coverage).
 """
 
-import functools
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from gan_jax.metrics import _pairs, neighbours
+from gan_jax.metrics import _pairs
 
 
 class PrecisionRecall(NamedTuple):
@@ -47,18 +44,16 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Precisio
   real, fake = _pairs.checked(real, fake)
   if not 1 <= k < min(len(real), len(fake)):
     raise ValueError(f"k is {k}; {len(real)} real features and {len(fake)} of samples allow 1 to fewer than each")
-  return PrecisionRecall(*map(float, _pairs.in_float64(_evaluate, real, fake, k=k)))
+  real_radii, fake_radii = _radii(real, k), _radii(fake, k)
+  held, found, nearest = np.empty(len(fake)), np.zeros(len(real), bool), np.full(len(real), np.inf)
+  for rows, squared in _pairs.squared_distances(fake, real):
+    held[rows] = np.count_nonzero(squared <= real_radii, axis=1)
+    found |= np.any(squared <= fake_radii[rows, None], axis=0)
+    np.minimum(nearest, np.min(squared, axis=0), out=nearest)
+  shares = np.mean(held > 0), np.mean(found), np.mean(held) / k, np.mean(nearest <= real_radii)
+  return PrecisionRecall(*map(float, shares))
 
 
-@functools.partial(jax.jit, static_argnames="k")
-def _evaluate(real, fake, k):
-  centre = jnp.mean(real, axis=0, keepdims=True)
-  real, fake = real - centre, fake - centre
-  radius = lambda i, squared: neighbours.smallest(squared, k, i)[0][-1]
-  real_radii, fake_radii = (_pairs.map_distances(radius, x, x) for x in (real, fake))
-  share = lambda of: jnp.mean(of, dtype=real.dtype)
-  held = _pairs.map_distances(lambda i, squared: jnp.sum(squared <= real_radii), fake, real)
-  found, empty = _pairs.map_distances(
-    lambda i, squared: (jnp.any(squared <= fake_radii), jnp.min(squared) > real_radii[i]), real, fake
-  )
-  return share(held > 0), share(found), share(held) / k, 1.0 - share(empty)
+def _radii(x, k):
+  """The squared distance of each x to its k-th neighbour: it is itself the one before the first, at 0."""
+  return np.concatenate([np.partition(squared, k, axis=1)[:, k] for _, squared in _pairs.squared_distances(x, x)])

@@ -66,7 +66,7 @@ def test_no_pair_gives_a_lower_bound():
 def test_the_threshold_is_that_of_the_data(pairs):
   data = images(5, 80)
   found = threshold(data, pairs)
-  assert found == pytest.approx(np.sort(pdist(data))[pairs - 1], rel=1e-8)
+  assert found == pytest.approx(np.sort(pdist(data))[pairs - 1], rel=1e-12)
   assert support(data, found).pairs == pairs
 
 

@@ -28,7 +28,7 @@ def test_by_hand():
 @pytest.mark.parametrize("dtype, block", [(np.float64, 1 << 22), (np.float32, 500)])
 def test_against_whole_matrices(dtype, block, monkeypatch):
   monkeypatch.setattr(_pairs, "_BLOCK", block)
-  x, y = features(0, 60 + block % 7, 20).astype(dtype), features(1, 45, 20, 0.2).astype(dtype)
+  x, y = features(0, 60, 20).astype(dtype), features(1, 45, 20, 0.2).astype(dtype)
   found, whole = kid(x, y), [z.astype(float) for z in (x, y)]
   assert found.value == pytest.approx(mmd2(*whole), rel=1e-9)
   assert kid(y, x) == pytest.approx(found, rel=1e-9)
@@ -46,7 +46,7 @@ def test_no_bias_and_an_honest_standard_error(shift):
   spread = found[:, 0].std()
   assert found[:, 0].mean() == pytest.approx(truth, abs=4 * spread / np.sqrt(200) + 0.02 * truth)
   assert 0.85 * spread < np.sqrt(np.mean(found[:, 1] ** 2)) < 2.0 * spread
-  assert (found[:, 0] < 0).any() == (shift == 0.0)
+  assert shift > 0.0 or 0.3 < np.mean(found[:, 0] < 0.0) < 0.8
 
 
 def test_refusals():

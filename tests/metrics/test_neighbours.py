@@ -16,7 +16,7 @@ def points(seed, n, d=6):
 def test_against_scikit_learn(k, block, offset, monkeypatch):
   """In one block, in several and row by row; near zero and far from it."""
   monkeypatch.setattr(_pairs, "_BLOCK", block)
-  x, reference = points(0, 31 + k), points(1, 50 + k)
+  x, reference = points(0, 31), points(1, 50)
   brute = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(reference)
   expected = brute.kneighbors(x)
   found = nearest(x + offset, reference + offset, k)

@@ -31,7 +31,7 @@ def test_by_hand():
 @pytest.mark.parametrize("k, block", [(1, 1 << 22), (3, 300), (5, 10)])
 def test_against_brute_force(k, block, monkeypatch):
   monkeypatch.setattr(_pairs, "_BLOCK", block)
-  real, fake = points(0, 120 + k), points(1, 90 + k, 1.3) + 1.0
+  real, fake = points(0, 120), points(1, 90, 1.3) + 1.2
   expected = brute_force(real, fake, k)
   assert all(0.05 < each < 0.95 for each in expected)
   assert precision_recall(real, fake, k) == pytest.approx(expected, rel=1e-9)
