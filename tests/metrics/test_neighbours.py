@@ -12,7 +12,7 @@ def points(seed, n, d=6):
   return np.random.default_rng(seed).normal(size=(n, d))
 
 
-@pytest.mark.parametrize("k, block, offset", [(1, 1 << 22, 0.0), (4, 200, 1e4), (3, 10, -3.0)])
+@pytest.mark.parametrize("k, block, offset", [(1, 1 << 22, 0.0), (4, 200, 1e7), (3, 10, -3.0)])
 def test_against_scikit_learn(k, block, offset, monkeypatch):
   """In one block, in several and row by row; near zero and far from it."""
   monkeypatch.setattr(_pairs, "_BLOCK", block)
@@ -20,10 +20,10 @@ def test_against_scikit_learn(k, block, offset, monkeypatch):
   brute = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(reference)
   expected = brute.kneighbors(x)
   found = nearest(x + offset, reference + offset, k)
-  np.testing.assert_allclose(found[0], expected[0], rtol=1e-9)
+  np.testing.assert_allclose(found[0], expected[0], rtol=1e-7)
   np.testing.assert_array_equal(found[1], expected[1])
   found, expected = nearest_others(reference + offset, k), brute.kneighbors()
-  np.testing.assert_allclose(found[0], expected[0], rtol=1e-9)
+  np.testing.assert_allclose(found[0], expected[0], rtol=1e-7)
   np.testing.assert_array_equal(found[1], expected[1])
 
 
