@@ -39,8 +39,6 @@ def _nearest(x, reference, k, others):
   for rows, squared in _pairs.squared_distances(x, reference):
     if others:
       np.fill_diagonal(squared[:, rows.start :], np.inf)
-    near = np.argpartition(squared, k - 1, axis=1)[:, :k]
-    apart = np.linalg.norm(x[rows, None] - reference[near], axis=-1)
-    order = np.argsort(apart, axis=1)
-    distance[rows], index[rows] = (np.take_along_axis(found, order, axis=1) for found in (apart, near))
+    index[rows] = _pairs.smallest(squared, k)[1]
+    distance[rows] = np.linalg.norm(x[rows, None] - reference[index[rows]], axis=-1)
   return distance, index

@@ -11,7 +11,7 @@ from gan_jax.metrics import _pairs
 
 
 class PrecisionRecall(NamedTuple):
-  """All of equal distributions near 1 (precision and recall less, the more the further apart neighbours are).
+  """Of equal distributions density is 1 on average, coverage of equally many samples about 1 - 2^-k.
 
   Attributes:
     precision: the share of samples inside the ball of some real image, which reaches to its k-th real neighbour.
@@ -56,4 +56,4 @@ def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 5) -> Precisio
 
 def _radii(x, k):
   """The squared distance of each x to its k-th neighbour: it is itself the one before the first, at 0."""
-  return np.concatenate([np.partition(squared, k, axis=1)[:, k] for _, squared in _pairs.squared_distances(x, x)])
+  return np.concatenate([_pairs.smallest(squared, k + 1)[0][:, k] for _, squared in _pairs.squared_distances(x, x)])
