@@ -67,7 +67,7 @@ def support(samples: np.ndarray, threshold: float) -> Support:
   if n < 2:
     raise ValueError("there are no pairs of a single sample")
   within = sum(np.count_nonzero(squared <= threshold**2) for _, squared in _pairs.squared_distances(samples, samples))
-  pairs, all_pairs = (within - n) // 2, n * (n - 1) / 2
+  pairs, all_pairs = int(within - n) // 2, n * (n - 1) / 2
   size = all_pairs / pairs if pairs else math.inf
   most = chi2.ppf(0.975, 2 * pairs + 2) / 2
   high = all_pairs / (chi2.ppf(0.025, 2 * pairs) / 2) if pairs else math.inf

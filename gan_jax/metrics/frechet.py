@@ -7,8 +7,7 @@ numbers. State the features and the numbers of samples with it.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigvalsh
-from scipy.linalg.lapack import dpstrf
+from scipy.linalg import eigvalsh, get_lapack_funcs
 
 from gan_jax.metrics import _pairs
 
@@ -126,7 +125,9 @@ def _factor(covariance: np.ndarray) -> np.ndarray:
   """F [d, rank] with F F^T = covariance: Cholesky with pivots, on correlations so that small features are not lost."""
   scale = np.sqrt(np.diag(covariance))
   divisor = np.where(scale > 0.0, scale, 1.0)
-  lower, pivots, rank, _ = dpstrf(covariance / np.outer(divisor, divisor), lower=1)
+  correlation = covariance / np.outer(divisor, divisor)
+  (cholesky,) = get_lapack_funcs(["pstrf"], [correlation])
+  lower, pivots, rank, _ = cholesky(correlation, lower=1)
   factor = np.empty((len(scale), rank))
   factor[pivots - 1] = np.tril(lower)[:, :rank]
   return scale[:, None] * factor

@@ -23,7 +23,8 @@ def nearest(x: np.ndarray, reference: np.ndarray, k: int = 1) -> tuple[np.ndarra
   Raises:
     ValueError: there are fewer than k, or features are not finite [N, d].
   """
-  return _nearest(*_pairs.checked(x, reference), k, others=False)
+  x, reference = _pairs.checked(x, reference)
+  return _nearest(x, reference, k, others=False)
 
 
 def nearest_others(x: np.ndarray, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
