@@ -112,22 +112,25 @@ def infinity(features: np.ndarray, reference: Moments, halvings: int = 3, seed: 
 def _root_trace(s: np.ndarray, t: np.ndarray) -> float:
   """tr (S T)^(1/2), the sum of the singular values of F^T G for S = F F^T and T = G G^T.
 
-  With F^T G G^T F = H H^T they are the roots of the eigenvalues of H^T H. Each factor has full rank: no direction in
-  which S or T is singular is left, to add the root of a rounding error.
+  They are the roots of the eigenvalues of A = F^T G G^T F. Where S or T is singular, A may be, and the root of a
+  rounding error is no small number. But A = H H^T, with H of full rank, has the eigenvalues of H^T H, less zeros.
   """
   f, g = sorted((_factor(s), _factor(t)), key=lambda factor: factor.shape[1])
   product = f.T @ g
-  h = _factor(product @ product.T)
-  return float(np.sum(np.sqrt(np.maximum(eigvalsh(h.T @ h), 0.0))))
+  symmetric = product @ product.T
+  if len(symmetric) < len(s):
+    h = _factor(symmetric)
+    symmetric = h.T @ h
+  return float(np.sum(np.sqrt(np.maximum(eigvalsh(symmetric, overwrite_a=True), 0.0))))
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:
   """F [d, rank] with F F^T = covariance: Cholesky with pivots, on correlations so that small features are not lost."""
   scale = np.sqrt(np.diag(covariance))
   divisor = np.where(scale > 0.0, scale, 1.0)
-  correlation = covariance / np.outer(divisor, divisor)
+  correlation = covariance / divisor
+  correlation /= divisor[:, None]
   (cholesky,) = get_lapack_funcs(["pstrf"], [correlation])
-  lower, pivots, rank, _ = cholesky(correlation, lower=1)
-  factor = np.empty((len(scale), rank))
-  factor[pivots - 1] = np.tril(lower)[:, :rank]
-  return scale[:, None] * factor
+  # Transposed: LAPACK wants columns one after the other, and gets them without a copy.
+  lower, pivots, rank, _ = cholesky(correlation.T, lower=True, overwrite_a=True)
+  return scale[:, None] * np.tril(lower)[np.argsort(pivots), :rank]
