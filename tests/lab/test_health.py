@@ -95,7 +95,7 @@ def test_a_run_plays_as_if_nobody_looked(tmp_path):
     state, metrics = train.make_scan(experiment.game, 5, draw)(state)
     return state, losses(metrics)
 
-  unseen, rows = loop._init(loop._courses(config, loop._mesh(config))[0]), []
+  unseen, rows = loop._init(loop._stage_runs(config, loop._mesh(config))[0]), []
   for i in range(4):
     unseen, metrics = play(unseen, experiment.draw)
     rows += loop._rows(metrics, 5 * i, 5)
