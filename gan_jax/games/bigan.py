@@ -74,6 +74,10 @@ def make(
   evaluated = lambda name, params, stats, *inputs: nets[name].apply(params[name], stats[name], *inputs, train=False)[0]
   encode = lambda params, stats, key, x: evaluated("encoder", params, stats, x)
 
+  def features(params, stats, x):
+    z = encode(params, stats, None, x)
+    return discriminator.features(params["discriminator"], stats["discriminator"], x, z)  # pyright: ignore[reportOptionalCall]
+
   def sample(params, stats, key, n, latents=None):
     return evaluated("generator", params, stats, prior(key, (n, latent_dim)) if latents is None else latents)
 
@@ -87,5 +91,6 @@ def make(
     sample=sample,
     encode=encode,
     score=lambda params, stats, x: evaluated("discriminator", params, stats, x, encode(params, stats, None, x)),
+    features=features if discriminator.features else None,
     averaged=("generator", "encoder"),
   )
