@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.tree_util import Partial
 
 from gan_jax import cache
 from gan_jax.metrics.features import Extractor, decoded
@@ -34,7 +35,7 @@ def train(
 
   Three 4x4 convolutions of stride 2 and two dense layers, rectified in between, under cross-entropy; Adam (Kingma and
   Ba, 2015) with its rate falling to zero on a cosine; each image moved at random by up to `shift` pixels. It is kept in
-  `gan_jax.cache`, with its accuracy, under a hash of the data, the settings and this file.
+  `gan_jax.cache`, with its accuracy, under a hash of the data, the settings and this file. Features are not negative.
 
   Args:
     images: to train on, [N, H, W, C] uint8.
@@ -49,9 +50,6 @@ def train(
     learning_rate: at the start.
     shift: in pixels, in each direction; the image's edge fills what opens.
     seed: of initial parameters, batches and shifts.
-
-  Returns:
-    The layer before the last, not negative, and logits; its accuracy is the share of the test images named rightly.
 
   Raises:
     ValueError: images are not uint8 of one shape, or labels are not as many as images or not in 0..classes - 1.
@@ -74,9 +72,8 @@ def train(
     accuracy = _accuracy(params, test_images, test_labels)
     arrays = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(params))}
     cache.store(name, arrays | {"accuracy": np.asarray(accuracy)})
-  *trunk, last = params
-  name = f"the classifier trained on the data's {classes} classes"
-  return Extractor(name, jax.tree_util.Partial(_features, trunk), jax.tree_util.Partial(_logits, *last), accuracy)
+  name = f"a classifier of the data's {classes} classes"
+  return Extractor(name, Partial(_features, params[:-1]), Partial(_logits, *params[-1]), accuracy)
 
 
 def _check(what, images, shape, labels, classes):

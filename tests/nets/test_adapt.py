@@ -150,11 +150,11 @@ class Judge(linen.Module):
     x = self.last(x.reshape(len(x), -1) if self.flat else x)
     return linen.BatchNorm(use_running_average=not train)(x)
 
-  def read(self, variables, x):
-    """By hand."""
-    params = variables["params"]
-    probe = x.reshape(len(x), -1) @ params["probe"]["kernel"] + params["probe"]["bias"]
-    return np.square(Conv(3, (3, 3)).apply({"params": params["Conv_0"]}, x) + probe.mean())
+
+def read_by_hand(params, x):
+  """What the last layer of `Judge` reads, [B, 4, 4, 3]."""
+  probe = Dense(1).apply({"params": params["probe"]}, x.reshape(len(x), -1))
+  return np.square(Conv(3, (3, 3)).apply({"params": params["Conv_0"]}, x) + probe.mean())
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_features_are_what_the_last_layer_reads(last, flat):
   judge, x = Judge(last, flat), jax.random.normal(jax.random.key(1), (5, 4, 4, 2))
   net = from_linen(judge, toy.SPEC((1, 4, 4, 2), jnp.float32))
   params, stats = net.init(jax.random.key(0))
-  expected = judge.read({"params": params}, x)
+  expected = read_by_hand(params, x)
   patches = not flat and getattr(last, "padding", "") != "VALID"
   expected = expected.mean((1, 2)) if patches else expected.reshape(5, -1)
   np.testing.assert_allclose(jax.jit(net.features)(params, stats, x), expected, rtol=1e-4, atol=1e-5)
