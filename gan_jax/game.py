@@ -55,10 +55,13 @@ class Net(NamedTuple):
     init: `key -> (params, stats)`, two pytrees of arrays. `stats` is what moves without gradient (batch statistics,
       the vectors of a power iteration); an empty dictionary where there is none.
     apply: `(params, stats, *inputs, key=None, train=True) -> (output, stats)`.
+    features: `(params, stats, *inputs) -> [B, d]`, what the last layer reads, outside of training; None where nobody
+      knows which layer that is.
   """
 
   init: Callable[[jax.Array], tuple[Any, Any]]
   apply: Callable[..., tuple[Any, Any]]
+  features: Callable[..., jax.Array] | None = None
 
 
 class Aux(NamedTuple):
@@ -126,6 +129,7 @@ class Game(NamedTuple):
       `target`, both of `DataSpec.domains`.
     encode: `(params, stats, key, x) -> [n, latent_dim]`, latents that `sample` decodes.
     score: `(params, stats, x) -> [n, ...]`, the discriminator's raw scores, higher for what it takes for real.
+    features: `(params, stats, x) -> [n, d]`, what the discriminator's last layer reads of data: `Net.features`.
     codes: the named parts of a latent and how they are read off data: `games.infogan.LatentCodes`.
     init_memory: `key -> pytree`, what the game remembers beside its networks (pools of images).
     averaged: the nets of which a moving average is kept.
@@ -140,6 +144,7 @@ class Game(NamedTuple):
   translate: Callable[..., jax.Array] | None = None
   encode: Callable[..., jax.Array] | None = None
   score: Callable[..., jax.Array] | None = None
+  features: Callable[..., jax.Array] | None = None
   codes: Any = None
   init_memory: Callable[[jax.Array], Any] = lambda key: ()
   averaged: tuple[str, ...] = ("generator",)

@@ -14,6 +14,7 @@ STANDARD = set(sys.stdlib_module_names)
 LIBRARIES = STANDARD | {"numpy", "scipy", "sklearn", "skimage", "mlxtend", "tensorflow_datasets", "PIL"}
 LIBRARIES |= {"matplotlib", "tqdm", "orbax", "grain"}
 ERRORS = {"gan_jax.errors"}
+OF_METRICS = {"optax", "gan_jax.metrics", "gan_jax.cache", "gan_jax.weights", "gan_jax.nets"}
 OF_GAMES = {f"gan_jax.{name}" for name in ("losses", "pool", "forward", "optim", "priors", "game", "games")}
 
 # What the files of a package, or a module, may import. A file falls under the longest name that fits.
@@ -32,8 +33,9 @@ MAY_IMPORT = {
   "gan_jax/shard.py": STANDARD | PURE | ERRORS | {"numpy", "gan_jax.game"},
   "gan_jax/checkpoint.py": STANDARD | PURE | ERRORS | {"orbax", "gan_jax.game"},
   "gan_jax/cache.py": STANDARD | {"jax", "numpy", "filelock"},
+  "gan_jax/weights.py": STANDARD | ERRORS | {"jax", "numpy", "safetensors"},
   "gan_jax/data": LIBRARIES | PURE | ERRORS | {"gan_jax.data", "gan_jax.cache"},
-  "gan_jax/metrics": LIBRARIES | PURE | ERRORS | {"optax", "gan_jax.metrics", "gan_jax.cache", "gan_jax.nets.conv"},
+  "gan_jax/metrics": LIBRARIES | PURE | ERRORS | OF_METRICS,
   "gan_jax/report.py": LIBRARIES | ERRORS,
 }
 # The same within experiments, of experiments alone. A command is a module directly in it that calls cli.start; any

@@ -8,8 +8,9 @@ from gan_jax import train
 from gan_jax.data.dataset import Dataset, decode
 from gan_jax.errors import ConfigError
 from gan_jax.game import Game
-from gan_jax.metrics import features
+from gan_jax.metrics import classifier
 from gan_jax.metrics import translation as metrics
+from gan_jax.metrics.features import Extractor
 
 # Of each domain: its images, their labels, and their true counterparts in the other domain.
 _NAMES = {"x": ("x", "label", "x_in_y"), "y": ("y", "label_y", "y_in_x")}
@@ -61,12 +62,12 @@ def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
   return Evaluation(measure, tuple(_picture(game, dataset, n, *domains) for domains in ("xy", "yx")))
 
 
-def _judges(dataset: Dataset) -> dict[str, features.Classifier]:
+def _judges(dataset: Dataset) -> dict[str, Extractor]:
   """A classifier of each domain."""
   judges = {}
   for domain, (images, label, _) in _NAMES.items():
     arrays = (np.asarray(split[name]) for split in (dataset.arrays, dataset.test) for name in (images, label))
-    judges[domain] = features.classifier(*arrays, dataset.classes)
+    judges[domain] = classifier.train(*arrays, dataset.classes)
   return judges
 
 

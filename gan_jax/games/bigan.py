@@ -6,6 +6,7 @@ At the optimum E and G invert each other. G and E minimise D's loss with real an
 the paper proposes: the same fixed point, with a gradient where D is sure.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import chex
@@ -70,12 +71,6 @@ def make(
     use, real, fake = scores(params, state, batch, key)
     return loss.discriminator(fake, real), Aux(use.stats)
 
-  evaluated = lambda name, params, stats, *inputs: nets[name].apply(params[name], stats[name], *inputs, train=False)[0]
-  encode = lambda params, stats, key, x: evaluated("encoder", params, stats, x)
-
-  def sample(params, stats, key, n, latents=None):
-    return evaluated("generator", params, stats, prior(key, (n, latent_dim)) if latents is None else latents)
-
   return Game(
     nets=nets,
     players={
@@ -83,8 +78,30 @@ def make(
       "generator": Player(("generator", "encoder"), generator_loss, optimizer_of(tx, "generator")),
     },
     moves=(Move(("discriminator", "generator"), shared_key=True),),
-    sample=sample,
-    encode=encode,
-    score=lambda params, stats, x: evaluated("discriminator", params, stats, x, encode(params, stats, None, x)),
+    **_abilities(nets, lambda key, n: prior(key, (n, latent_dim))),
     averaged=("generator", "encoder"),
   )
+
+
+def _abilities(nets: Mapping[str, Net], latent: Callable[[jax.Array, int], jax.Array]) -> dict[str, Any]:
+  """Samples, latents, and what the discriminator makes of data beside its latents."""
+  discriminator = nets["discriminator"]
+
+  def evaluated(name, params, stats, *inputs):
+    return nets[name].apply(params[name], stats[name], *inputs, train=False)[0]
+
+  def sample(params, stats, key, n, latents=None):
+    return evaluated("generator", params, stats, latent(key, n) if latents is None else latents)
+
+  def encode(params, stats, key, x):
+    return evaluated("encoder", params, stats, x)
+
+  def score(params, stats, x):
+    return evaluated("discriminator", params, stats, x, encode(params, stats, None, x))
+
+  def features(params, stats, x):
+    own = params["discriminator"], stats["discriminator"]
+    return discriminator.features(*own, x, encode(params, stats, None, x))  # pyright: ignore[reportOptionalCall]
+
+  known = features if discriminator.features else None
+  return {"sample": sample, "encode": encode, "score": score, "features": known}

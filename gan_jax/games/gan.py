@@ -172,17 +172,23 @@ def _play(
 
 
 def _abilities(nets: Mapping[str, Net], critic: str, latent: Callable, noise_conditional: bool) -> dict[str, Any]:
-  """Samples, and scores of data, without noise."""
+  """Samples, and what the critic makes of data, without noise."""
+  net = nets[critic]
 
   def sample(params, stats, key, n, latents=None):
     z = latent(key, n) if latents is None else latents
     return nets["generator"].apply(params["generator"], stats["generator"], z, train=False)[0]
 
-  def score(params, stats, x):
-    known = _level(0.0, x) if noise_conditional else ()
-    return nets[critic].apply(params[critic], stats[critic], x, *known, train=False)[0]
+  def seen(x):
+    return x, *(_level(0.0, x) if noise_conditional else ())
 
-  return {"sample": sample, "score": score}
+  def score(params, stats, x):
+    return net.apply(params[critic], stats[critic], *seen(x), train=False)[0]
+
+  def features(params, stats, x):
+    return net.features(params[critic], stats[critic], *seen(x))  # pyright: ignore[reportOptionalCall]
+
+  return {"sample": sample, "score": score, "features": features if net.features else None}
 
 
 def _level(deviation: Number, x: jax.Array) -> tuple[jax.Array]:

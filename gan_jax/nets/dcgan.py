@@ -93,6 +93,17 @@ class Discriminator(nn.Module):
       ConfigError: for a resolution that is not one of `RESOLUTIONS`.
     """
     x = _halvings(self, x, train, self.batch_norm)
+    last = _Score()
+    nn.share_scope(self, last)  # its parameters are ours
+    return last(x)
+
+
+class _Score(nn.Module):
+  """The discriminator's last layer."""
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, 4, 4, C] -> [B]."""
     # A convolution that leaves a single pixel is a matrix product.
     kernel = self.param("kernel", _init, (4, 4, x.shape[-1], 1), jnp.float32)
     bias = self.param("bias", nn.initializers.zeros, (1,), jnp.float32)

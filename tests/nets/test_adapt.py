@@ -12,6 +12,8 @@ from gan_jax import train
 from gan_jax.games import gan
 from gan_jax.losses import adversarial
 from gan_jax.nets.adapt import from_linen, from_nnx
+from gan_jax.nets.conv import Conv
+from gan_jax.nets.layers import Dense, SpectralNorm
 
 import toy
 
@@ -133,6 +135,60 @@ def test_random_nnx_module_without_a_key_is_refused():
 def test_a_finished_nnx_module_is_refused():
   with pytest.raises(ValueError, match="a function of random streams.*lambda rngs: NnxBlock"):
     from_nnx(NnxBlock(nnx.Rngs(0)))
+
+
+class Judge(linen.Module):
+  """Its last layer reads something squared; a norm that comes later has no kernel, and `probe` is called first."""
+
+  last: linen.Module
+  flat: bool = True
+
+  @linen.compact
+  def __call__(self, x, train: bool = True):
+    x = Conv(3, (3, 3))(x) + Dense(1, name="probe")(x.reshape(len(x), -1)).mean()
+    x = jnp.square(linen.Dropout(0.5, deterministic=not train)(x))
+    x = self.last(x.reshape(len(x), -1) if self.flat else x)
+    return linen.BatchNorm(use_running_average=not train)(x)
+
+
+def read_by_hand(params, x):
+  """What the last layer of `Judge` reads, [B, 4, 4, 3]."""
+  probe = Dense(1).apply({"params": params["probe"]}, x.reshape(len(x), -1))
+  return np.square(Conv(3, (3, 3)).apply({"params": params["Conv_0"]}, x) + probe.mean())
+
+
+@pytest.mark.parametrize(
+  "last, flat",
+  [
+    (linen.Dense(1), True),
+    (Dense(1), True),
+    (SpectralNorm(Dense(1)), True),
+    (linen.Conv(1, (4, 4), padding="VALID"), False),
+    (linen.Conv(2, (3, 3)), False),
+    (Conv(1), False),
+  ],
+)
+def test_features_are_what_the_last_layer_reads(last, flat):
+  """All of it where one output is left, also where the layer is a convolution; else its mean over places."""
+  judge, x = Judge(last, flat), jax.random.normal(jax.random.key(1), (5, 4, 4, 2))
+  net = from_linen(judge, toy.SPEC((1, 4, 4, 2), jnp.float32))
+  params, stats = net.init(jax.random.key(0))
+  expected = read_by_hand(params, x)
+  patches = not flat and getattr(last, "padding", "") != "VALID"
+  expected = expected.mean((1, 2)) if patches else expected.reshape(5, -1)
+  np.testing.assert_allclose(jax.jit(net.features)(params, stats, x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_nets_whose_last_layer_nobody_knows():
+  class Slope(linen.Module):
+    @linen.compact
+    def __call__(self, x):
+      return x * self.param("slope", linen.initializers.ones, (), jnp.float32)
+
+  net = from_linen(Slope(), toy.SPEC((1, 3), jnp.float32))
+  with pytest.raises(ValueError, match='no features: no module in it has a parameter "kernel"'):
+    net.features(*net.init(jax.random.key(0)), jnp.ones((2, 3)))
+  assert NETS["nnx"]().features is None
 
 
 def far_batch(key):
