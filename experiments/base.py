@@ -33,6 +33,9 @@ def get_config() -> ConfigDict:
       "eval": {
         "every": 1_000,  # rounds between evaluations, pictures included; a multiple of train.chunk
         "evaluators": ("samples",),  # files in experiments/evaluators; the settings of FILE are eval.FILE
+        "best": "",  # a number that they find: the checkpoint of the round where it was best is kept in best/
+        "highest": False,  # whether the highest is the best, not the lowest
+        "patience": 0,  # the run ends after so many evaluations without a better one; 0: it does not
       },
       "checkpoint": {"every": 1_000},  # rounds between checkpoints; a multiple of train.chunk
       "mesh": {

@@ -18,4 +18,5 @@ def get_config() -> ConfigDict:
   for player in ("discriminator", "generator"):
     config.optimizer[player] = base.adam(2e-4)
   config.train.rounds = 10_000
+  config.eval.evaluators = ("samples", "reconstructions", "images")
   return config

@@ -23,4 +23,5 @@ def get_config() -> ConfigDict:
   config.train.chunk = 50
   config.eval.every = 500
   config.checkpoint.every = 500
+  config.eval.evaluators = ("samples", "images")
   return config

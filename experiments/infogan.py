@@ -30,5 +30,5 @@ def get_config() -> ConfigDict:
   config.optimizer.generator = base.adam(1e-3)
   config.data.resolution = 32
   config.train.rounds = 10_000
-  config.eval.evaluators = ("samples", "codes")
+  config.eval.evaluators = ("samples", "codes", "images")
   return config

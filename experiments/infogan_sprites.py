@@ -34,5 +34,6 @@ def get_config() -> ConfigDict:
     "angle": (0.0, 0.0),
   }
   config.train.rounds = 2_000
+  config.eval.evaluators = ("samples", "codes")
   config.eval.every = 500
   return config

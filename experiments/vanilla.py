@@ -21,4 +21,5 @@ def get_config(variant: str = "minimax") -> ConfigDict:
   config.optimizer.discriminator = base.adam(2e-4)
   config.optimizer.generator = base.adam(2e-4)
   config.train.rounds = 20_000
+  config.eval.evaluators = ("samples", "images")
   return config

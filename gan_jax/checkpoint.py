@@ -29,18 +29,27 @@ def save(checkpoints: ocp.CheckpointManager, state: TrainState) -> None:
   checkpoints.save(int(state.step), args=ocp.args.StandardSave(_plain(state)))
 
 
-def restore(checkpoints: ocp.CheckpointManager, like: TrainState) -> TrainState | None:
-  """Returns the newest state in the folder, or None where there is none.
+def save_alone(folder: str | Path, state: TrainState) -> None:
+  """Saves `state` in place of what is in the folder, at once; a state of the same round or a later one stays."""
+  with open_folder(folder, keep=1) as checkpoints:
+    step = checkpoints.latest_step()
+    if step is None or step < int(state.step):
+      save(checkpoints, state)
+
+
+def restore(checkpoints: ocp.CheckpointManager, like: TrainState, step: int | None = None) -> TrainState | None:
+  """Returns the newest state in the folder, or that after round `step`, or None where there is none.
 
   Args:
     checkpoints: the folder.
     like: a state of the same game, arrays or `jax.ShapeDtypeStruct`s: says the structure, and by shardings where each
       array goes; what has none goes to the first device, wherever it was saved from.
+    step: one of `checkpoints.all_steps()`.
 
   Raises:
     ConfigError: if the newest checkpoint cannot be read, or is another game's.
   """
-  step = checkpoints.latest_step()
+  step = checkpoints.latest_step() if step is None else step
   if step is None:
     return None
   here = jax.sharding.SingleDeviceSharding(jax.devices()[0])  # without it orbax looks for where it was saved from

@@ -86,9 +86,8 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
   n, height, width, channels = images.shape
   columns = columns or math.ceil(math.sqrt(n))
   rows = math.ceil(n / columns)
-  pixels = _pixels(images)
   sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), 255, np.uint8)
-  for i, image in enumerate(pixels):
+  for i, image in enumerate(pixels(images)):
     top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
     sheet[top : top + height, left : left + width] = image
   return sheet
@@ -130,7 +129,7 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
 
 def save_image(path: Path, image: np.ndarray) -> None:
   """Writes one image [H, W, C] in [-1, 1], C 1 or 3, as it is."""
-  _picture(_pixels(image)).save(path)
+  _picture(pixels(image)).save(path)
 
 
 def save_plot(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
@@ -189,7 +188,8 @@ figure img{{max-width:30em}}td{{padding:.1em 1em .1em 0}}figcaption{{text-align:
   )
 
 
-def _pixels(images: np.ndarray) -> np.ndarray:
+def pixels(images: np.ndarray) -> np.ndarray:
+  """Images in [-1, 1] as files have them, uint8: rounded, and what lies beyond cut off."""
   return np.round((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
 
 

@@ -1,6 +1,6 @@
 """What InfoGAN's latent codes mean: against what is known of held-out images, and in traversals."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +59,26 @@ def make(context: Context, /, *, rows: int = 8, steps: int = 10) -> Evaluation:
       continuous = continuous + jnp.exp(0.5 * log_variance) * noise
     return jax.pure_callback(compare_finite, scalars, classes, continuous, vmap_method="sequential")
 
-  return Evaluation(measure, pictures)
+  protocol = {"reference": f"{len(test['x']):,} held-out images, and what is known of them"}
+  return Evaluation(measure, pictures, explained=_explained(scalars), headline=_headline(scalars), protocol=protocol)
+
+
+def _explained(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+  explained = {}
+  for name in names:
+    kind, _, factor = name.partition("/")
+    code = kind.replace("_", " ")
+    if factor:
+      explained[name] = (f"{code} code and {factor}", "their mutual information in nats: what the code tells of it")
+    elif kind.startswith("accuracy"):
+      explained[name] = (code, "how often the categorical code is the label, after the best one-to-one assignment")
+    else:
+      explained[name] = ("gap", "how much more one code tells of each factor than the next one does; 1 is the most")
+  return explained
+
+
+def _headline(names: Iterable[str]) -> tuple[str, ...]:
+  return tuple(name for name in names if "/" not in name)
 
 
 def _comparison(codes: Codes, test: Mapping[str, np.ndarray]) -> Callable[..., dict[str, float]]:

@@ -11,6 +11,15 @@ from experiments.evaluators import Context, Evaluation
 from gan_jax.errors import ConfigError
 from gan_jax.losses.divergences import FDivergence, integrate, integrate_bound
 
+EXPLAINED = {
+  "mu": ("mu", "where the fitted Gaussian is"),
+  "mu_star": ("mu*", "where the best Gaussian is"),
+  "sigma": ("sigma", "how wide the fitted Gaussian is"),
+  "sigma_star": ("sigma*", "how wide the best Gaussian is"),
+  "bound": ("bound", "what V reaches of the divergence"),
+  "divergence_star": ("divergence*", "of the best Gaussian, which a perfect V would find"),
+}
+
 
 def make(context: Context, /) -> Evaluation:
   """mu, sigma and the bound, by quadrature, beside the best: mu_star, sigma_star, divergence_star.
@@ -44,7 +53,8 @@ def make(context: Context, /) -> Evaluation:
     bound = integrate_bound(divergence, v, log_p, log_q, x, **shape)
     return {"mu": mu, "sigma": sigma, "bound": bound} | {k: jnp.asarray(v, jnp.float32) for k, v in best.items()}
 
-  return Evaluation(measure)
+  headline = ("mu", "mu_star", "sigma", "sigma_star", "bound", "divergence_star")
+  return Evaluation(measure, explained=EXPLAINED, headline=headline, protocol={"how": "quadrature on the line"})
 
 
 @functools.cache  # a search, done once for all members of a sweep, and outside of their trace

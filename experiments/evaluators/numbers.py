@@ -28,7 +28,9 @@ def make(context: Context, /) -> Evaluation:
     both = {"": _with_radius(averaged), "raw_": _with_radius(state.params)}
     return {prefix + name: value for prefix, found in both.items() for name, value in found.items()}
 
-  return Evaluation(measure)
+  explained = {"radius": ("radius", "how far all numbers are from 0, averaged where an average is kept")}
+  explained |= {"raw_radius": ("radius, raw", "the same without averaging: the game's own course")}
+  return Evaluation(measure, explained=explained, headline=("radius", "raw_radius"))
 
 
 def _with_radius(params: Mapping[str, Any]) -> dict[str, jax.Array]:

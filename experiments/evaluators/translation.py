@@ -15,6 +15,8 @@ from gan_jax.metrics.features import Extractor
 # Of each domain: its images, their labels, and their true counterparts in the other domain.
 _NAMES = {"x": ("x", "label", "x_in_y"), "y": ("y", "label_y", "y_in_x")}
 
+HEADLINE = tuple(f"{what}_{end}" for what, ends in (("label", ("to_y", "to_x")), ("cycle_l1", "xy")) for end in ends)
+
 
 def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
   """Errors of translations, and for each direction a picture of three rows: images, their translations, and these back.
@@ -59,7 +61,31 @@ def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
         found[f"classifier_{there}"] = jnp.float32(judges[there].accuracy)
     return found
 
-  return Evaluation(measure, tuple(_picture(game, dataset, n, *domains) for domains in ("xy", "yx")))
+  pictures = tuple(_picture(game, dataset, n, *domains) for domains in ("xy", "yx"))
+  counts = " and ".join(f"{len(dataset.test[domain]):,} of {domain}" for domain in dataset.domains)
+  protocol = {"reference": f"held-out images, {counts}"}
+  if judges:
+    protocol["classifiers"] = f"of each domain, {judges['x'].name}; their accuracy stands beside"
+  return Evaluation(measure, pictures, explained=_explained(), headline=HEADLINE, protocol=protocol)
+
+
+def _explained() -> dict[str, tuple[str, str]]:
+  explained = {}
+  for here, there in (("x", "y"), ("y", "x")):
+    back, forth = f"{here} to {there} and back", f"{here} to {there}"
+    explained[f"cycle_l1_{here}"] = (back, "mean difference from the image itself, between 0 and 2")
+    explained[f"identity_l1_{there}"] = (f"{there} as it is", "mean change of an image that is of this domain already")
+    explained[f"paired_l1_to_{there}"] = (forth, "mean difference from the true counterpart, between 0 and 2")
+    explained[f"ssim_to_{there}"] = (f"{forth}, structure", "likeness to the true counterpart; 1 is the most")
+    explained[f"label_to_{there}"] = (
+      f"{forth}, label",
+      "the share of translations that keep their label, by a classifier",
+    )
+    explained[f"classifier_{there}"] = (
+      f"the classifier of {there}",
+      "its own accuracy on held-out images",
+    )
+  return explained
 
 
 def _judges(dataset: Dataset) -> dict[str, Extractor]:

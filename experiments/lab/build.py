@@ -11,13 +11,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments.evaluators import Context, Picture
+from experiments.evaluators import Context, Evaluation, together
 from experiments.lab import configs, names
 from experiments.lab.configs import Config
 from gan_jax.data import sources
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import ConfigError, nearest
-from gan_jax.game import DataSpec, Game, Net, NetSpec, TrainState
+from gan_jax.game import DataSpec, Game, Net, NetSpec
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 _REQUIRED = ("dtype", "seed", "game.name", "nets", "optimizer", "data.name", "train.ema_decay", "eval.evaluators")
@@ -33,15 +33,13 @@ class Experiment(NamedTuple):
     dataset: what it is played on.
     draw: `key -> batch` of `config.data.batch_size`. A pytree whose leaves are the data: hand it to a jitted function
       as an argument. None where the data is streamed: `dataset.stream`.
-    evaluate: `state -> {name: scalar}`, of all evaluators; pure, to be jitted and vmapped.
-    pictures: of all evaluators.
+    evaluation: by all evaluators.
   """
 
   game: Game
   dataset: Dataset
   draw: jax.tree_util.Partial | None
-  evaluate: Callable[[TrainState], dict[str, jax.Array]]
-  pictures: tuple[Picture, ...]
+  evaluation: Evaluation
 
 
 def build(
@@ -65,16 +63,15 @@ def build(
   check_number("train.ema_decay", config.train.ema_decay, *_DECAY)
   game, settings = build_game(config, data, wrap_net)
   context = Context(game, dataset, settings)
-  found = []
+  found = {}
   for given in config.eval.evaluators:
     name, evaluator = names.find(names.EVALUATOR, given, "eval.evaluators")
     key = configs.section_of(name)
-    found.append(names.call(f"eval.{key}", evaluator.make, context, **config.eval.get(key, {})))
+    found[key] = names.call(f"eval.{key}", evaluator.make, context, **config.eval.get(key, {}))
   draw = None
   if dataset.draw is not None:
     draw = jax.tree_util.Partial(functools.partial(_draw, n=config.data.batch_size), dataset.draw)
-  evaluate = lambda state: {k: v for each in found for k, v in each.measure(state).items()}
-  return Experiment(game, dataset, draw, evaluate, tuple(picture for each in found for picture in each.pictures))
+  return Experiment(game, dataset, draw, together(found))
 
 
 def build_data(config: Config) -> Dataset:

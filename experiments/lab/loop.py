@@ -17,6 +17,7 @@ from tqdm import tqdm
 from experiments.lab import configs, health, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
+from experiments.lab.observer import BEST, Observer, check_best, ended, finite
 from gan_jax import checkpoint, report, shard, train
 from gan_jax.data.dataset import decode
 from gan_jax.data.stream import ahead
@@ -47,7 +48,8 @@ class StageRun(NamedTuple):
 def run(config: Config, folder: Path, given: str) -> TrainState:
   """Trains, or resumes, until `config.train.rounds`; returns the last state.
 
-  A run that is finished is left as it is. Of many processes the first writes, in a folder that all of them see.
+  A run that is finished, or that `eval.patience` has ended, is left as it is. Of many processes the first writes, in a
+  folder that all of them see.
 
   Args:
     config: complete, as `configs.load` gives it.
@@ -74,16 +76,19 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
       _describe(left[0], folder, name, config.train.rounds, state)
     if state is None:
       state = _init(left[0])
-    if int(state.step) < config.train.rounds:
+    files = folder / health.METRICS, folder / health.WARNINGS
+    rows = [report.read_metrics(file, until=int(state.step)) for file in files] if writes() else [[], []]
+    over = shard.any_process(bool(ended(rows[0], config.eval)))
+    if int(state.step) < config.train.rounds and not over:
       if writes():
-        files = folder / health.METRICS, folder / health.WARNINGS
-        rows = [report.read_metrics(file, until=int(state.step)) for file in files]
         workdir.write(folder, described, _file_of(given))
         for file, kept in zip(files, rows, strict=True):
           report.write_metrics(file, kept)
       for stage_run, after in itertools.zip_longest(left, left[1:]):
-        state = _play(stage_run, folder, state, config.train.rounds, checkpoints)
-        state = state if after is None else _carry(after, state)
+        state, over = _play(stage_run, folder, state, config.train.rounds, checkpoints)
+        if over or after is None:
+          break
+        state = _carry(after, state)
   if writes():
     report.save_page(folder, name)
     print(f"done: {folder}/report.html")
@@ -120,8 +125,9 @@ def _stage_runs(config: Config, mesh: jax.sharding.Mesh) -> list[StageRun]:
     batch = _example(experiment, stage.config.data.batch_size)
     init = lambda key, game=played.game, batch=batch: train.init(game, key, batch)
     fresh = jax.eval_shape(init, jax.random.key(config.seed))
-    for measure in (experiment.evaluate, *(picture.draw for picture in experiment.pictures)):
+    for measure in (experiment.evaluation.measure, *(picture.draw for picture in experiment.evaluation.pictures)):
       jax.eval_shape(measure, fresh)
+    check_best(stage.config, experiment, fresh)
     shardings = shard.state_shardings(mesh, fresh, stage.config.mesh.fsdp)
     stage_runs.append(StageRun(stage, experiment, played, fresh, shardings, mesh))
   return stage_runs
@@ -170,75 +176,69 @@ def _placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.
   return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
-def _play(stage_run: StageRun, folder: Path, state: TrainState, rounds: int, checkpoints: Any) -> TrainState:
-  """The rounds that are left of a stage; `rounds` is how many the run has."""
-  config, experiment, end = stage_run.stage.config, stage_run.played, stage_run.stage.end
-  observer, watch = _Observer(stage_run, folder), health.Watch(folder, stage_run.stage, experiment.game)
-  signals = jax.jit(health.signals(experiment, config.data.batch_size))
-  compiled: dict[int, Callable] = {}
+def _play(
+  stage_run: StageRun, folder: Path, state: TrainState, rounds: int, checkpoints: Any
+) -> tuple[TrainState, bool]:
+  """The rounds that are left of a stage, and whether `eval.patience` ends the run; `rounds` is how many the run has."""
+  config, end = stage_run.stage.config, stage_run.stage.end
+  observer = Observer(stage_run.stage, stage_run.experiment, folder, rounds) if writes() else None
   step = saved = int(state.step)
-  began = time.perf_counter()
-  chunks = ahead(_chunks(stage_run, step))
+  played, over = _played(stage_run, state), False
   bar = tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True, disable=not writes())
   with _interruptible() as asked, bar:
-    while step < end and not shard.any_process(bool(asked)):  # a stop does not wait for what is still being read
+    while step < end and not over and not shard.any_process(bool(asked)):  # a stop does not wait for what is being read
       try:
-        (count, batches), waited = next(chunks)
+        state, count, new = next(played)
       except ConfigError:  # a file that cannot be read
         if saved < step:
           checkpoint.save(checkpoints, state)
         raise
-      if count not in compiled:
-        compiled[count] = _compile(experiment, count, stage_run.shardings)
-      state, metrics = compiled[count](state, batches)
-      new = _rows(metrics, step, config.log.every)
-      new[-1] |= {name: _finite(value) for name, value in signals(state).items()}
-      ended = time.perf_counter()
-      if experiment.draw is None:
-        new[-1]["data/waiting"] = waited / (ended - began)  # since the chunk before
-      began = ended
       step += count
-      if writes():
-        watch.look(new)  # before what is not finite ends the run
+      if observer:
+        observer.warn(new)
       _refuse_infinite(new, saved)
       evaluated = step == end or step % config.eval.every == 0
       seen = shard.fetch(stage_run.mesh, state.replace(opt={}, memory=())) if evaluated else None  # what is looked at
-      if writes():
-        observer.write_rows(new, seen)
-        watch.look()
+      if observer:
+        observer.write(new, seen)
         bar.update(count)
         bar.set_postfix({k: f"{v:.3f}" for k, v in new[-1].items() if k.endswith("/loss")})
-      if step == end or step % config.checkpoint.every == 0:
+      if evaluated and config.eval.best:
+        if shard.any_process(observer is not None and observer.improved):
+          checkpoint.save_alone(folder / BEST, state)
+        over = shard.any_process(observer is not None and bool(observer.ended))
+      if step == end or over or step % config.checkpoint.every == 0:
         checkpoint.save(checkpoints, state)
         saved = step
-      if writes() and seen is not None:
-        observer.draw(seen, step)
-  if step < end:
+      if observer and seen is not None:
+        observer.draw(seen)
+  if step < end and not over:
     if saved < step:
       checkpoint.save(checkpoints, state)
     checkpoints.wait_until_finished()
     raise KeyboardInterrupt(f"interrupted after round {step:,}; run the same command again to resume")
-  return state
+  return state, over
 
 
-class _Observer:
-  """What is seen of a stage's states: its evaluations, pictures and plots, written to the workdir."""
-
-  def __init__(self, stage_run: StageRun, folder: Path):
-    self._folder, self._real = folder, stage_run.experiment.dataset.test["x"]
-    self._evaluate = jax.jit(stage_run.experiment.evaluate)
-    self._pictures = [(picture, jax.jit(picture.draw)) for picture in stage_run.experiment.pictures]
-
-  def write_rows(self, rows: list[dict[str, Any]], seen: TrainState | None) -> None:
-    if seen is not None:
-      rows[-1] |= {name: _finite(value) for name, value in self._evaluate(seen).items()}
-    report.append_metrics(self._folder / "metrics.jsonl", rows)
-
-  def draw(self, seen: TrainState, step: int) -> None:
-    for picture, draw in self._pictures:
-      path = self._folder / "samples" / f"{'_'.join(filter(None, [f'{step:07d}', picture.name]))}.png"
-      report.save_samples(path, np.asarray(draw(seen)), self._real, picture.columns)
-    report.save_plot(self._folder / "metrics.png", report.read_metrics(self._folder / "metrics.jsonl"))
+def _played(stage_run: StageRun, state: TrainState) -> Iterator[tuple[TrainState, int, list[dict[str, Any]]]]:
+  """Plays a chunk at a time: the state after it, how many rounds it had, and their rows."""
+  config, experiment, step = stage_run.stage.config, stage_run.played, int(state.step)
+  signals = jax.jit(health.signals(experiment, config.data.batch_size))
+  compiled: dict[int, Callable] = {}
+  began = time.perf_counter()
+  for (count, batches), waited in ahead(_chunks(stage_run, step)):
+    if count not in compiled:
+      compiled[count] = _compile(experiment, count, stage_run.shardings)
+    state, metrics = compiled[count](state, batches)
+    rows = _rows(metrics, step, config.log.every)
+    rows[-1] |= {name: finite(value) for name, value in signals(state).items()}
+    ended = time.perf_counter()
+    rows[-1]["seconds"] = ended - began  # since the chunk before
+    if experiment.draw is None:
+      rows[-1]["data/waiting"] = waited / (ended - began)
+    began = ended
+    step += count
+    yield state, count, rows
 
 
 def _chunks(stage_run: StageRun, step: int) -> Iterator[tuple[int, Any]]:
@@ -325,11 +325,6 @@ def _refuse_infinite(rows: list[dict[str, float]], saved: int) -> None:
         f"{', '.join(bad)} stopped being finite in the rounds up to {row['step']:,}; {kept}. Lower the learning rate, "
         "or choose another loss"
       )
-
-
-def _finite(value: jax.Array) -> float | None:
-  """What an evaluation found, None if it is not finite: a bound by quadrature may be so, and the run goes on."""
-  return float(value) if np.isfinite(value) else None
 
 
 def _check_lengths(config: Config) -> None:

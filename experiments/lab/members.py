@@ -1,10 +1,11 @@
 """A sweep: every combination of settings and seeds as a member of one compiled program."""
 
 import csv
+import functools
 import itertools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from experiments.lab import configs, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from experiments.lab.loop import connect, writes
-from gan_jax import shard, train
+from experiments.lab.observer import BEST, check_best
+from gan_jax import checkpoint, shard, train
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import ConfigError, nearest
 from gan_jax.game import TrainState
@@ -89,6 +91,8 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
       written then.
   """
   at_least_one("--seeds", seeds)
+  if config.eval.patience:
+    raise ConfigError("eval.patience ends a run early, but the members of a sweep all play the same number of rounds")
   connect(config)
   mesh = _mesh(config, seeds * math.prod(map(len, grid.values())))
   described = {"grid": grid, "seeds": seeds} | configs.plain(config)
@@ -114,6 +118,8 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
   if writes():
     workdir.write(folder, described, given)
     _write(folder, rows, settings, histories, list(last))
+  if config.eval.best:
+    keep_best(folder, config, rows, grid, functools.partial(member_of, state, mesh), given)
   return rows
 
 
@@ -179,9 +185,10 @@ def evaluate(
   strategy: Callable,
   mesh: jax.sharding.Mesh,
 ) -> dict[str, np.ndarray]:
-  """What the evaluators of `config` measure of every member, [members] each.
+  """What the evaluators of `config` find of every member, [members] each.
 
-  Setting by setting, the seeds of each as `strategy` has it, for what an evaluator prepares may take numbers.
+  Setting by setting, the seeds of each as `strategy` has it, for what an evaluator prepares may take numbers; what is
+  judged on the host, member by member.
 
   Args:
     config: with the evaluators.
@@ -195,16 +202,52 @@ def evaluate(
   state = state.replace(opt={}, memory=())  # which nobody looks at
   found = []
   for i, setting in enumerate(settings):
-    measure = build(with_values(config, setting), dataset).evaluate
+    evaluation = build(with_values(config, setting), dataset).evaluation
     mine = np.array(_filled(range(i * seeds, (i + 1) * seeds), mesh))
 
-    def look(state, mine=mine, measure=measure):
-      split = shard.split_members(mesh, strategy(lambda state, *_: measure(state)))
+    def look(state, mine=mine, evaluation=evaluation):
+      split = shard.split_members(mesh, strategy(lambda state, *_: evaluation.measure(state)))
       return split(jax.tree.map(lambda leaf: leaf[mine], state), {}, None)
 
     measured = shard.fetch(mesh, jax.jit(look)(state))
-    found.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:seeds], measured))
+    judged = [evaluation.judge(member_of(state, mesh, member)).numbers for member in mine[:seeds]]
+    together = {name: np.array([each[name] for each in judged]) for name in judged[0]}
+    found.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:seeds], measured) | together)
   return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+
+
+def member_of(state: TrainState, mesh: jax.sharding.Mesh, i: int) -> TrainState:
+  """The state of one member, on this process's first device."""
+  return shard.fetch(mesh, jax.tree.map(lambda leaf: leaf[i], state))
+
+
+def keep_best(
+  folder: Path,
+  config: Config,
+  rows: list[dict[str, float]],
+  grid: Iterable[str],
+  member: Callable[[int], TrainState],
+  given: str,
+) -> None:
+  """Writes the best member by `eval.best`, the first of equal ones, to a workdir of its own that can be sampled from.
+
+  Args:
+    folder: of the sweep.
+    config: of the sweep.
+    rows: of the members.
+    grid: the settings that were swept.
+    member: the state of a member.
+    given: the experiment, as --config names it.
+  """
+  sign = -1.0 if config.eval.highest else 1.0
+  best = min(range(len(rows)), key=lambda i: math.inf if math.isnan(v := rows[i][config.eval.best]) else sign * v)
+  alone = with_values(config, {field: rows[best][field] for field in grid} | {"seed": int(rows[best]["seed"])})
+  state = member(best)
+  if writes():
+    workdir.write(folder / BEST, configs.plain(alone), given)
+  checkpoint.save_alone(folder / BEST / "checkpoints", state)
+  if writes():
+    print(f"best {config.eval.best} {rows[best][config.eval.best]:.5g}: member {best}, kept in {folder / BEST}")
 
 
 def _datasets(stages: list[configs.Stage], settings: list[dict[str, float]]) -> list[Dataset]:
@@ -214,7 +257,10 @@ def _datasets(stages: list[configs.Stage], settings: list[dict[str, float]]) -> 
     same = i and stage.config.data.to_dict() == stages[i - 1].config.data.to_dict()
     dataset = datasets[-1] if same else None
     for setting in settings:
-      dataset = build(with_values(stage.config, setting), dataset).dataset
+      experiment = build(with_values(stage.config, setting), dataset)
+      dataset = experiment.dataset
+      state = jax.eval_shape(lambda key, game=experiment.game: train.init(game, key), jax.random.key(0))
+      check_best(stage.config, experiment, state)
     assert dataset is not None
     if dataset.draw is None:
       raise ConfigError(

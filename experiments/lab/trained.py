@@ -7,17 +7,36 @@ import jax
 
 from experiments.lab import configs
 from experiments.lab.build import Experiment, build
-from gan_jax import cache, checkpoint, report, train
+from experiments.lab.configs import Config
+from experiments.lab.observer import BEST
+from gan_jax import cache, report, train
+from gan_jax import checkpoint as opened
 from gan_jax.errors import ConfigError
 from gan_jax.game import TrainState
 
 
-def load(workdir: str | Path) -> tuple[Experiment, TrainState]:
-  """Returns the experiment that a workdir holds, without evaluators, and its newest state.
+def load(workdir: str | Path, checkpoint: str = "newest") -> tuple[Experiment, TrainState]:
+  """Returns the experiment that a workdir holds, without evaluators, and a state that it has saved.
+
+  Args:
+    workdir: of experiments.run, or the folder `best` of a sweep.
+    checkpoint: "newest", "best" by `eval.best`, or a round.
 
   Raises:
-    ConfigError: if there is no run, it is damaged, or it has not saved a checkpoint yet.
+    ConfigError: if there is no run, it is damaged, or it has not saved such a checkpoint.
   """
+  config, folder, step = stage_of(workdir, checkpoint)
+  config.eval.evaluators = ()  # some take time to prepare
+  experiment = build(config)
+  with opened.open_folder(folder, create=False) as checkpoints:
+    like = jax.eval_shape(lambda key: train.init(experiment.game, key), jax.random.key(0))
+    state = opened.restore(checkpoints, like, step)
+  assert state is not None
+  return experiment, state
+
+
+def stage_of(workdir: str | Path, checkpoint: str) -> tuple[Config, Path, int]:
+  """The config of the stage that a checkpoint belongs to, the folder that holds it, and its round. Raises as `load`."""
   workdir = Path(workdir)
   described = report.read_config(workdir)
   if described is None:
@@ -25,20 +44,27 @@ def load(workdir: str | Path) -> tuple[Experiment, TrainState]:
     raise ConfigError(
       f"{workdir} holds no run (there is no {path}); train one with experiments.run --workdir={workdir}"
     )
+  if "seeds" in described:
+    raise ConfigError(
+      f"{workdir} holds a sweep; the best of its members, where it was asked for, is in {workdir}/{BEST}"
+    )
   config = configs.from_plain(described)
   if config.get("compilation_cache", True):
     cache.keep_programs()
   environment = workdir / "environment.json"
   if environment.exists():  # a game of one's own lies beside its config
     configs.reachable(Path(json.loads(environment.read_text()).get("experiment", "").partition(":")[0]))
-  config.eval.evaluators = ()  # some take time to prepare
-  with checkpoint.open_folder(workdir / "checkpoints", create=False) as checkpoints:
-    step = checkpoints.latest_step()
-    if step is None:
-      raise ConfigError(f"the run in {workdir} has no checkpoint yet; let it train further with experiments.run")
-    stage = next((stage for stage in configs.stages(config) if step <= stage.end), None)
-    experiment = build((stage or configs.stages(config)[-1]).config)
-    like = jax.eval_shape(lambda key: train.init(experiment.game, key), jax.random.key(0))
-    state = checkpoint.restore(checkpoints, like)
-  assert state is not None
-  return experiment, state
+  folder = workdir / (BEST if checkpoint == BEST else "checkpoints")
+  with opened.open_folder(folder, create=False) as checkpoints:
+    newest, steps = checkpoints.latest_step(), [str(step) for step in checkpoints.all_steps()]
+  if newest is None and checkpoint == BEST:
+    raise ConfigError(f"the run in {workdir} has kept no best checkpoint; --config.eval.best=MEASURE has it kept")
+  if newest is None:
+    raise ConfigError(f"the run in {workdir} has no checkpoint yet; let it train further with experiments.run")
+  if checkpoint not in ("newest", BEST, *steps):
+    raise ConfigError(
+      f"the run in {workdir} has no checkpoint {checkpoint}; it has {', '.join(sorted(steps, key=int))}"
+    )
+  step = int(checkpoint) if checkpoint in steps else newest
+  stages = configs.stages(config)
+  return next((stage for stage in stages if step <= stage.end), stages[-1]).config, folder, step

@@ -101,6 +101,20 @@ def read_image(path: pathlib.Path, channels: int, side: int | None = None) -> np
   return fit(pixels[None], side)[0]
 
 
+def read_all(place: str | pathlib.Path, resolution: int | None = None) -> np.ndarray:
+  """Every image in a folder and its subfolders, as `load` would read them: [N, H, W, C] uint8, by sorted name.
+
+  Raises:
+    ConfigError: there is no such folder, or no image in it; one is damaged; they differ in size and no resolution is
+      given.
+  """
+  paths = list(_find(_existing(pathlib.Path(place).expanduser())))
+  channels = 3 if any(head.colour for head in _threaded(_head, paths)) else 1
+  side = resolution or None
+  shape = (side, side, channels) if side else read_image(paths[0], channels).shape
+  return _Images(_Part("x", paths), channels, side, shape).arrays()["x"]
+
+
 class _Part(NamedTuple):
   """The files of a split of a domain, under the name that their images have in a batch."""
 

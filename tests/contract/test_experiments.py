@@ -24,8 +24,8 @@ def test_it_builds_and_its_rounds_and_evaluations_trace(name, monkeypatch):
     state = jax.eval_shape(lambda key: train.init(experiment.game, key, batch), jax.random.key(0))
     assert jax.eval_shape(train.make_scan(experiment.game, 2, experiment.draw), state)[0] == state
     if stage.config.eval.evaluators != ("translation",):
-      jax.eval_shape(experiment.evaluate, state)
-    for picture in experiment.pictures:
+      jax.eval_shape(experiment.evaluation.measure, state)
+    for picture in experiment.evaluation.pictures:
       assert jax.eval_shape(picture.draw, state).shape[1:] == experiment.dataset.shape
 
 

@@ -48,7 +48,7 @@ def test_the_bound_is_below_the_divergence_of_that_very_generator():
   config = short_mixture()
   experiment = build(config)
   state = train.init(experiment.game, jax.random.key(0))
-  found = jax.jit(experiment.evaluate)(state)
+  found = jax.jit(experiment.evaluation.measure)(state)
   assert (float(found["mu"]), float(found["sigma"])) == (0.0, 1.0)
   assert float(found["bound"]) < 1.0
   np.testing.assert_allclose(found["divergence_star"], 0.2830, atol=1e-4)

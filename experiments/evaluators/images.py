@@ -1,0 +1,188 @@
+"""How good generated images are: by a Fréchet distance and all else that can be read off features."""
+
+import functools
+import hashlib
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.evaluators import Context, Evaluation, Judgement
+from gan_jax import cache, report, train
+from gan_jax.data.dataset import Dataset, decode
+from gan_jax.errors import ConfigError, nearest
+from gan_jax.metrics import classifier, features, neighbours, quality
+from gan_jax.metrics.features import Extractor
+from gan_jax.metrics.quality import Features
+
+EXPLAINED = {
+  "frechet": (
+    "Fréchet distance",
+    "how far features of samples are from those of held-out images, both taken for Gaussian; lower is better, and "
+    "training images get the floor",
+  ),
+  "frechet_infinity": ("Fréchet distance of infinitely many samples", "the same without the bias of few samples"),
+  "kid": ("kernel distance (KID)", "the same question by a kernel, without bias: 0 for equal distributions"),
+  "kid_error": ("its standard error", "how far the kernel distance may be off by chance"),
+  "precision": ("precision", "the share of samples that look like real images"),
+  "recall": ("recall", "the share of real images that the generator could have made"),
+  "density": ("density", "as precision, but outliers among the real images weigh little; 1 for equal distributions"),
+  "coverage": ("coverage", "the share of real images with a sample nearby"),
+  "support": ("support size", "how many different images there are, by how often two are alike; inf if none are"),
+  "inception_score": ("inception score", "sharp images of all classes score high; at most the number of classes"),
+  "conditional_entropy": ("entropy of a sample's class", "0 nats if each sample shows one class without doubt"),
+  "class_entropy": ("class entropy", "in nats: the largest if all classes are made equally often"),
+  "memorisation": ("memorisation", "1 if samples are as near to training images as new ones are, 0 if they are copies"),
+}
+HEADLINE = ("frechet", "class_entropy", "precision", "recall", "memorisation")
+_BATCH, _MOST, _SHOWN, _BESIDE = 100, 10_000, 8, 5
+
+
+def make(
+  context: Context,
+  /,
+  *,
+  n: int = 0,
+  extractor: str = "",
+  weights: str = "",
+  tensorflow: bool = False,
+  k: int = 5,
+) -> Evaluation:
+  """`metrics.quality` of samples against the held-out split, and a picture of samples beside their nearest neighbours.
+
+  Samples are rounded to 256 levels first, as if they had been stored. Of more than 10,000 training images that many are
+  looked at, evenly spread.
+
+  Args:
+    context: of a game that samples images.
+    n: how many samples; 0: as many as are held out, but at most 1,000.
+    extractor: "classifier", of the data's labels; "discriminator", the run's own; "efficientnet"; "inception"; "":
+      the first of these that the data or the installation allows for (`features.default`).
+    weights: the file of the Inception network's.
+    tensorflow: whether images are resized for it as the first FID did, and not as clean-fid does.
+    k: neighbours, of precision and recall.
+
+  Raises:
+    ConfigError: if the game makes no images, or the extractor is unknown or not to be had.
+  """
+  game, dataset = context.game, context.dataset
+  if game.sample is None or len(dataset.shape) != 3:
+    raise ConfigError("it judges images that are sampled, and this game makes none")
+  if n < 0 or k < 1:
+    raise ConfigError(f"n is {n} and k is {k}; they have to be at least 0 and 1")
+  name, why = (extractor, "") if extractor else features.default(dataset.classes > 0, game.features is not None)
+  opened = opener(name, dataset, game.features, weights, tensorflow)
+  held_out, sampled = spread(np.asarray(dataset.test["x"])), jax.jit(lambda nets, key: game.sample(*nets, key, _BATCH))
+  count, seen = n or min(len(held_out), 1_000), functools.cache(lambda: training_images(dataset, count))
+
+  def judge(state):
+    nets = train.averaged(state)
+    keys = jax.random.split(train.evaluation_key(state.key), -(-count // _BATCH))
+    samples = np.concatenate([report.pixels(np.asarray(sampled(nets, key))) for key in keys])[:count]
+    found = compare(opened(*nets), samples, held_out, seen(), k)
+    return found._replace(protocol=found.protocol | ({"why": why} if why else {}))
+
+  return Evaluation(judge=judge, explained=EXPLAINED, headline=HEADLINE)
+
+
+def compare(
+  extractor: Extractor, samples: np.ndarray, held_out: np.ndarray, seen: np.ndarray | None, k: int = 5
+) -> Judgement:
+  """What `metrics.quality` says of samples, how it was found, and the picture "neighbours".
+
+  Args:
+    extractor: of the features.
+    samples: [N, H, W, C] uint8.
+    held_out: the reference, [M, H, W, C] uint8; what is extracted of these and of `seen` is kept in `cache`.
+    seen: images that the generator was trained on, likewise; None where there are none, or none that are known.
+    k: neighbours, of precision and recall.
+  """
+  of_samples = Features(*features.extract(extractor, samples))
+  of_seen = None if seen is None else _kept(extractor, seen)
+  numbers = quality.measure(of_samples, _kept(extractor, held_out), of_seen, k)
+  protocol = {
+    "samples": len(samples),
+    "reference": f"{len(held_out):,} held-out images",
+    "training images": 0 if seen is None else len(seen),
+    "extractor": extractor.name,
+    "accuracy of the extractor": extractor.accuracy,
+    "features": of_samples.features.shape[1],
+    "neighbours": k,
+  }
+  protocol = {what: value for what, value in protocol.items() if value is not None}
+  if seen is None or of_seen is None:
+    return Judgement(numbers, protocol)
+  beside = neighbours.nearest(of_samples.features[:_SHOWN], of_seen.features, min(_BESIDE, len(seen)))[1]
+  rows = np.concatenate([samples[:_SHOWN, None], seen[beside]], 1)
+  images = decode({"x": jnp.asarray(rows.reshape(-1, *samples.shape[1:]))})["x"]
+  return Judgement(numbers, protocol, {"neighbours": (np.asarray(images), rows.shape[1])})
+
+
+def opener(
+  name: str,
+  dataset: Dataset,
+  discriminator: Callable | None = None,
+  weights: str = "",
+  tensorflow: bool = False,
+) -> Callable[..., Extractor]:
+  """`(params, stats) -> Extractor` of one of the names that `make` lists; only the discriminator's looks at them.
+
+  What takes time, reading or training, is done at the first call.
+
+  Raises:
+    ConfigError: the name is unknown, the data has no labels or the game no features.
+  """
+  if name == "discriminator":
+    if discriminator is None:
+      raise ConfigError("the run's discriminator has no features; choose another extractor")
+    return lambda params, stats: features.discriminator(discriminator, params, stats)
+  makers = {
+    "classifier": lambda: _classifier(dataset),
+    "efficientnet": features.efficientnet,
+    "inception": lambda: features.inception(weights, tensorflow),
+  }
+  if name not in makers:
+    raise ConfigError(f"extractor is {name!r}, which is not known.{nearest(name, [*makers, 'discriminator'])}")
+  if name == "classifier" and not ({"x", "label"} <= set(dataset.arrays) and "label" in dataset.test):
+    raise ConfigError(f"{dataset.name} has no labels at hand to train a classifier on; choose another extractor")
+  if name == "inception" and not weights:
+    raise ConfigError("extractor inception needs the file of its weights: eval.images.weights=FILE")
+  make_once = functools.cache(makers[name])
+  return lambda params, stats: make_once()
+
+
+def spread(images: np.ndarray, most: int = _MOST) -> np.ndarray:
+  """At most so many of the images, evenly spread, for they may be sorted."""
+  return images if len(images) <= most else images[np.linspace(0, len(images) - 1, most).astype(int)]
+
+
+def training_images(dataset: Dataset, n: int) -> np.ndarray:
+  """Those that measures look at, uint8: all, but of many 10,000; n where they are drawn without end or streamed."""
+  if "x" in dataset.arrays and len(dataset.arrays["x"]) and dataset.size is not None:
+    return spread(np.asarray(dataset.arrays["x"]))
+  if dataset.stream is not None:
+    return np.asarray(next(dataset.stream(n, 0, 0, (0, 1)))["x"])
+  assert dataset.draw is not None
+  return report.pixels(np.asarray(dataset.draw(jax.random.key(0), n)["x"]))
+
+
+def _classifier(dataset: Dataset) -> Extractor:
+  images, labels, test_images, test_labels = (
+    np.asarray(split[name]) for split in (dataset.arrays, dataset.test) for name in ("x", "label")
+  )
+  return classifier.train(images, labels, test_images, test_labels, dataset.classes)
+
+
+def _kept(extractor: Extractor, images: np.ndarray) -> Features:
+  """The features of real images, extracted once."""
+  digest = hashlib.sha256(repr((extractor.name, images.shape)).encode() + np.ascontiguousarray(images).tobytes())
+  for leaf in jax.tree.leaves(extractor):
+    digest.update(np.asarray(leaf).tobytes())
+  name = f"features-{digest.hexdigest()[:32]}.npz"
+  found = cache.load(name)
+  if "features" not in found:
+    of, logits = features.extract(extractor, images)
+    found = {"features": of} | ({} if logits is None else {"logits": logits})
+    cache.store(name, found)
+  return Features(found["features"], found.get("logits"))

@@ -1,0 +1,137 @@
+"""What is seen of a run between its rounds: figures, warnings, evaluations, pictures, and which round was the best."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments.evaluators import Evaluation, Judgement
+from experiments.lab import configs, health
+from experiments.lab.build import Experiment
+from experiments.lab.configs import Config
+from gan_jax import report
+from gan_jax.data.dataset import decode
+from gan_jax.errors import ConfigError, nearest
+from gan_jax.game import TrainState
+
+EVALUATION, BEST = "evaluation.json", "best"  # a file, and a folder of checkpoints
+
+
+class Found(NamedTuple):
+  """The best evaluation of a run so far.
+
+  Attributes:
+    round: when.
+    value: of the measure that `eval.best` names.
+    since: how many evaluations have followed.
+  """
+
+  round: int
+  value: float
+  since: int
+
+
+class Observer:
+  """Looks at the states of a stage, in the process that writes."""
+
+  def __init__(self, stage: configs.Stage, experiment: Experiment, folder: Path, rounds: int):
+    self._stage, self._experiment, self._folder, self._rounds = stage, experiment, folder, rounds
+    self._watch = health.Watch(folder, stage, experiment.game)
+    self._measure = jax.jit(experiment.evaluation.measure)
+    self._pictures = [(picture, jax.jit(picture.draw)) for picture in experiment.evaluation.pictures]
+    self._judged = Judgement()
+    self._rows = report.read_metrics(folder / health.METRICS)
+
+  def warn(self, rows: list[dict[str, Any]]) -> None:
+    """Warns of what is wrong after further rows; before what is not finite ends the run."""
+    self._watch.look(rows)
+
+  def write(self, rows: list[dict[str, Any]], seen: TrainState | None) -> None:
+    """Writes rows that `warn` has seen, with an evaluation of the state after them where one is given."""
+    numbers = {}
+    if seen is not None:
+      self._judged = self._experiment.evaluation.judge(seen)
+      numbers = {name: finite(value) for name, value in {**self._measure(seen), **self._judged.numbers}.items()}
+      rows[-1] |= numbers
+      self._watch.look()
+    report.append_metrics(self._folder / health.METRICS, rows)
+    self._rows += rows
+    if seen is not None:
+      described = description(self._experiment.evaluation, numbers, self._judged.protocol, int(seen.step))
+      described |= {"rounds": self._rounds, "ended": self.ended}
+      report.write_text(self._folder / EVALUATION, json.dumps(described, indent=2))
+
+  def draw(self, seen: TrainState) -> None:
+    """Draws what was written last."""
+    real, samples = self._experiment.dataset.test["x"], self._folder / "samples"
+    name = lambda kind: samples / f"{'_'.join(filter(None, [f'{int(seen.step):07d}', kind]))}.png"
+    for picture, draw in self._pictures:
+      report.save_samples(name(picture.name), np.asarray(draw(seen)), real, picture.columns)
+    for kind, (images, columns) in self._judged.sheets.items():
+      report.save_samples(name(kind), images, real, columns)
+    if real.ndim == 4 and not (samples / "real.png").exists():
+      spread = real[np.linspace(0, len(real) - 1, min(len(real), 64)).astype(int)]
+      report.save_samples(samples / "real.png", np.asarray(decode({"x": spread})["x"]), real)
+    report.save_plot(self._folder / "metrics.png", self._rows)
+
+  @property
+  def improved(self) -> bool:
+    """Whether the last evaluation is the best so far."""
+    found = best(self._rows, self._stage.config.eval)
+    return found is not None and found.since == 0
+
+  @property
+  def ended(self) -> str:
+    """Why the run ends here, "" if it does not."""
+    return ended(self._rows, self._stage.config.eval)
+
+
+def check_best(config: Config, experiment: Experiment, state: TrainState) -> None:
+  """Raises ConfigError if `eval.best` names nothing that the evaluators find, or is missing where it is needed."""
+  wanted, patience = config.eval.best, config.eval.patience
+  if patience and not wanted:
+    raise ConfigError(f"eval.patience is {patience}, but eval.best names no measure to wait for")
+  known = {*jax.eval_shape(experiment.evaluation.measure, state), *experiment.evaluation.explained}
+  if wanted and wanted not in known:
+    raise ConfigError(f"eval.best is {wanted!r}, which no evaluator measures.{nearest(wanted, known)}")
+
+
+def best(rows: Sequence[Mapping[str, Any]], settings: Config) -> Found | None:
+  """The best evaluation among the rows of a run by `eval.best`, the earliest of equal ones; None if there is none."""
+  values = [(row["step"], row[settings.best]) for row in rows if row.get(settings.best) is not None]
+  if not values:
+    return None
+  sign = -1.0 if settings.highest else 1.0
+  place = min(range(len(values)), key=lambda i: sign * values[i][1])
+  return Found(*values[place], len(values) - 1 - place)
+
+
+def ended(rows: Sequence[Mapping[str, Any]], settings: Config) -> str:
+  """Why a run with these rows ends before its last round, "" if it does not."""
+  found = best(rows, settings)
+  if not settings.patience or found is None or found.since < settings.patience:
+    return ""
+  return f"{settings.best} has not improved in {found.since} evaluations since round {found.round:,}"
+
+
+def description(
+  evaluation: Evaluation, numbers: Mapping[str, float | None], protocol: Mapping[str, Any], step: int
+) -> dict[str, Any]:
+  """What evaluation.json says: what was found after round `step`, how, and what it means."""
+  explained = {name: {"label": label, "meaning": line} for name, (label, line) in evaluation.explained.items()}
+  return {
+    "round": step,
+    "measures": dict(numbers),
+    "explained": explained,
+    "headline": list(evaluation.headline),
+    "protocol": {**evaluation.protocol, **protocol},
+  }
+
+
+def finite(value: Any) -> float | None:
+  """What an evaluation found, None if it is not finite: a bound by quadrature may be so, and the run goes on."""
+  return float(value) if math.isfinite(value) else None
