@@ -14,6 +14,7 @@ from experiments import base, fgan
 
 VARIANTS = fgan.VARIANTS
 SEEKING = ("reverse_kl", "jeffreys")  # they weigh E_p[(q/p)^2], infinite where the generator's tail is heavier
+POWERS = ("pearson", "neyman", "alpha")  # of the ratio itself: a score that grows as x^2 takes some of their seeds away
 
 
 def get_config(variant: str = "kl") -> ConfigDict:
@@ -26,15 +27,13 @@ def get_config(variant: str = "kl") -> ConfigDict:
     "discriminator_steps": 3,
   }
   config.nets.generator = {"name": "linear.affine"}
-  seeking = (
-    variant in SEEKING
-  )  # for them larger batches, slower steps, and a V of x and x^2, as Gaussians' log ratios are
   config.nets.discriminator = {
     "name": "mlp.discriminator",
     "hidden": (64, 64),
     "activation": {"name": "activations.tanh"},
-    "powers": 2 if seeking else 1,
+    "powers": 1 if variant in POWERS else 2,  # x and x^2, of which the log ratio of two Gaussians is a polynomial
   }
+  seeking = variant in SEEKING  # larger batches and slower steps
   config.train.rounds = 2_500
   schedule = {
     "name": "optim.constant_then_exponential",

@@ -35,7 +35,7 @@ class Stage(NamedTuple):
     start: the round after which it begins.
     end: its last round.
     config: what is played in it.
-    keep_optimizers: whether it goes on with the optimizers' state of the stage before, where that fits.
+    keep_optimizers: whether it keeps the optimizers' state of the stage before, where that fits.
   """
 
   start: int

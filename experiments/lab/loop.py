@@ -24,7 +24,7 @@ from gan_jax.errors import ConfigError
 from gan_jax.game import Batch, TrainState
 
 
-class Course(NamedTuple):
+class StageRun(NamedTuple):
   """A stage made ready to be played.
 
   Attributes:
@@ -45,7 +45,7 @@ class Course(NamedTuple):
 
 
 def run(config: Config, folder: Path, given: str) -> TrainState:
-  """Trains, or goes on training, until `config.train.rounds`; returns the last state.
+  """Trains, or resumes, until `config.train.rounds`; returns the last state.
 
   A run that is finished is left as it is. Of many processes the first writes, in a folder that all of them see.
 
@@ -64,11 +64,11 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
   mesh = _mesh(config)
   described, name = configs.plain(config), configs.name_of(given)
   workdir.check(folder, described, workdir.LENGTH, config.train.rounds)
-  courses = _courses(config, mesh)
+  stage_runs = _stage_runs(config, mesh)
   folder.mkdir(parents=True, exist_ok=True)
   with checkpoint.open_folder(folder / "checkpoints") as checkpoints:
     step = checkpoints.latest_step() or 0
-    left = [course for course in courses if step <= course.stage.end]
+    left = [stage_run for stage_run in stage_runs if step <= stage_run.stage.end]
     state = checkpoint.restore(checkpoints, jax.tree.map(_placed, left[0].fresh, left[0].shardings))
     if writes():
       _describe(left[0], folder, name, config.train.rounds, state)
@@ -79,8 +79,8 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
         rows = report.read_metrics(folder / "metrics.jsonl", until=int(state.step))
         workdir.write(folder, described, _file_of(given))
         report.write_metrics(folder / "metrics.jsonl", rows)
-      for course, after in itertools.zip_longest(left, left[1:]):
-        state = _play(course, folder, state, config.train.rounds, checkpoints)
+      for stage_run, after in itertools.zip_longest(left, left[1:]):
+        state = _play(stage_run, folder, state, config.train.rounds, checkpoints)
         state = state if after is None else _carry(after, state)
   if writes():
     report.save_page(folder, name)
@@ -104,9 +104,9 @@ def writes() -> bool:
   return jax.process_index() == 0
 
 
-def _courses(config: Config, mesh: jax.sharding.Mesh) -> list[Course]:
+def _stage_runs(config: Config, mesh: jax.sharding.Mesh) -> list[StageRun]:
   """Every stage made ready; what is wrong with any of them comes up here."""
-  courses, datasets = [], {}
+  stage_runs, datasets = [], {}
   for stage in configs.stages(config):
     data = str(stage.config.data.to_dict())
     experiment = build(stage.config, datasets.get(data))
@@ -118,26 +118,26 @@ def _courses(config: Config, mesh: jax.sharding.Mesh) -> list[Course]:
     batch = _example(experiment, stage.config.data.batch_size)
     init = lambda key, game=played.game, batch=batch: train.init(game, key, batch)
     fresh = jax.eval_shape(init, jax.random.key(config.seed))
-    for look in (experiment.evaluate, *(picture.draw for picture in experiment.pictures)):
-      jax.eval_shape(look, fresh)
+    for measure in (experiment.evaluate, *(picture.draw for picture in experiment.pictures)):
+      jax.eval_shape(measure, fresh)
     shardings = shard.state_shardings(mesh, fresh, stage.config.mesh.fsdp)
-    courses.append(Course(stage, experiment, played, fresh, shardings, mesh))
-  return courses
+    stage_runs.append(StageRun(stage, experiment, played, fresh, shardings, mesh))
+  return stage_runs
 
 
-def _init(course: Course) -> TrainState:
+def _init(stage_run: StageRun) -> TrainState:
   # It runs once, and to optimise it takes a CPU's compiler ten times as long.
   options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else {}
-  init = lambda key: train.init(course.played.game, key)
-  jitted = jax.jit(init, out_shardings=course.shardings, compiler_options=options)
-  return jitted(jax.random.key(course.stage.config.seed))
+  init = lambda key: train.init(stage_run.played.game, key)
+  jitted = jax.jit(init, out_shardings=stage_run.shardings, compiler_options=options)
+  return jitted(jax.random.key(stage_run.stage.config.seed))
 
 
-def _carry(course: Course, state: TrainState) -> TrainState:
+def _carry(stage_run: StageRun, state: TrainState) -> TrainState:
   """The state that a stage starts from, after the one before it."""
-  keep = course.stage.keep_optimizers
-  carry = jax.jit(lambda old, fresh: train.carry(old, fresh, keep), out_shardings=course.shardings)
-  return carry(state, _init(course))
+  keep = stage_run.stage.keep_optimizers
+  carry = jax.jit(lambda old, fresh: train.carry(old, fresh, keep), out_shardings=stage_run.shardings)
+  return carry(state, _init(stage_run))
 
 
 def _mesh(config: Config) -> jax.sharding.Mesh:
@@ -168,14 +168,14 @@ def _placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.
   return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
-def _play(course: Course, folder: Path, state: TrainState, rounds: int, checkpoints: Any) -> TrainState:
+def _play(stage_run: StageRun, folder: Path, state: TrainState, rounds: int, checkpoints: Any) -> TrainState:
   """The rounds that are left of a stage; `rounds` is how many the run has."""
-  config, experiment, end = course.stage.config, course.played, course.stage.end
-  look = _Eyes(course, folder)
+  config, experiment, end = stage_run.stage.config, stage_run.played, stage_run.stage.end
+  observer = _Observer(stage_run, folder)
   compiled: dict[int, Callable] = {}
   step = saved = int(state.step)
   began = time.perf_counter()
-  chunks = ahead(_chunks(course, step))
+  chunks = ahead(_chunks(stage_run, step))
   bar = tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True, disable=not writes())
   with _interruptible() as asked, bar:
     while step < end and not shard.any_process(bool(asked)):  # a stop does not wait for what is still being read
@@ -186,7 +186,7 @@ def _play(course: Course, folder: Path, state: TrainState, rounds: int, checkpoi
           checkpoint.save(checkpoints, state)
         raise
       if count not in compiled:
-        compiled[count] = _compile(experiment, count, course.shardings)
+        compiled[count] = _compile(experiment, count, stage_run.shardings)
       state, metrics = compiled[count](state, batches)
       new = _rows(metrics, step, config.log.every)
       ended = time.perf_counter()
@@ -196,16 +196,16 @@ def _play(course: Course, folder: Path, state: TrainState, rounds: int, checkpoi
       step += count
       _refuse_infinite(new, saved)
       evaluated = step == end or step % config.eval.every == 0
-      seen = shard.fetch(course.mesh, state.replace(opt={}, memory=())) if evaluated else None  # what is looked at
+      seen = shard.fetch(stage_run.mesh, state.replace(opt={}, memory=())) if evaluated else None  # what is looked at
       if writes():
-        look.write_rows(new, seen)
+        observer.write_rows(new, seen)
         bar.update(count)
         bar.set_postfix({k: f"{v:.3f}" for k, v in new[-1].items() if k.endswith("/loss")})
       if step == end or step % config.checkpoint.every == 0:
         checkpoint.save(checkpoints, state)
         saved = step
       if writes() and seen is not None:
-        look.draw(seen, step)
+        observer.draw(seen, step)
   if step < end:
     if saved < step:
       checkpoint.save(checkpoints, state)
@@ -214,13 +214,13 @@ def _play(course: Course, folder: Path, state: TrainState, rounds: int, checkpoi
   return state
 
 
-class _Eyes:
+class _Observer:
   """What is seen of a stage's states: its evaluations, pictures and plots, written to the workdir."""
 
-  def __init__(self, course: Course, folder: Path):
-    self._folder, self._real = folder, course.experiment.dataset.test["x"]
-    self._evaluate = jax.jit(course.experiment.evaluate)
-    self._pictures = [(picture, jax.jit(picture.draw)) for picture in course.experiment.pictures]
+  def __init__(self, stage_run: StageRun, folder: Path):
+    self._folder, self._real = folder, stage_run.experiment.dataset.test["x"]
+    self._evaluate = jax.jit(stage_run.experiment.evaluate)
+    self._pictures = [(picture, jax.jit(picture.draw)) for picture in stage_run.experiment.pictures]
 
   def write_rows(self, rows: list[dict[str, Any]], seen: TrainState | None) -> None:
     if seen is not None:
@@ -234,9 +234,9 @@ class _Eyes:
     report.save_plot(self._folder / "metrics.png", report.read_metrics(self._folder / "metrics.jsonl"))
 
 
-def _chunks(course: Course, step: int) -> Iterator[tuple[int, Any]]:
+def _chunks(stage_run: StageRun, step: int) -> Iterator[tuple[int, Any]]:
   """Of each chunk after round `step`, how many rounds it has, and what `_compile` feeds to them."""
-  experiment, config, mesh = course.played, course.stage.config, course.mesh
+  experiment, config, mesh = stage_run.played, stage_run.stage.config, stage_run.mesh
   draws, draw, stream = experiment.game.draws, None, iter(())
   if experiment.draw is not None:
     draw = shard.replicate(mesh, experiment.draw)
@@ -244,8 +244,8 @@ def _chunks(course: Course, step: int) -> Iterator[tuple[int, Any]]:
     assert experiment.dataset.stream is not None
     share = jax.process_index(), jax.process_count()
     stream = experiment.dataset.stream(config.data.batch_size // share[1], config.seed, step * draws, share)
-  while step < course.stage.end:
-    count = min(config.train.chunk - step % config.train.chunk, course.stage.end - step)
+  while step < stage_run.stage.end:
+    count = min(config.train.chunk - step % config.train.chunk, stage_run.stage.end - step)
     step += count
     if draw is not None:
       yield count, draw
@@ -336,15 +336,15 @@ def _check_lengths(config: Config) -> None:
       raise ConfigError(f"{field} is {configs.get(config, field)}, which is not a multiple of train.chunk = {chunk}")
 
 
-def _describe(course: Course, folder: Path, name: str, rounds: int, restored: TrainState | None) -> None:
+def _describe(stage_run: StageRun, folder: Path, name: str, rounds: int, restored: TrainState | None) -> None:
   """Prints what is about to be done."""
-  config, data = course.stage.config, course.experiment.dataset
+  config, data = stage_run.stage.config, stage_run.experiment.dataset
   settings = ", ".join(
     f"{k}\xa0{v}" for k, v in configs.flatten(config.game).items() if k != "name"
   )  # no break at \xa0
   line = f"{name}: game {config.game.name} ({settings})"
   print(textwrap.fill(line, 100, subsequent_indent=" " * 4, break_on_hyphens=False).replace("\xa0", " "))
-  for role, params in course.fresh.params.items():
+  for role, params in stage_run.fresh.params.items():
     count = sum(leaf.size for leaf in jax.tree.leaves(params))
     print(f"  {role:<14} {config.nets[role].name}, {count:,} parameters")
   size = "sampled without end" if data.size is None else f"{data.size:,} training examples"

@@ -16,7 +16,7 @@ from experiments.lab import configs
 from gan_jax import report
 from gan_jax.errors import ConfigError
 
-# The settings, and sections of settings, that a run may change when it goes on: not the game's course.
+# The settings, and sections of settings, that a run may change when it resumes: not the game's course.
 LENGTH = {"train.rounds", "train.chunk", "log", "eval", "checkpoint", "mesh", "distributed", "compilation_cache"}
 
 

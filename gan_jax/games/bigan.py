@@ -1,5 +1,4 @@
-"""BiGAN: a generator and an encoder against a discriminator of pairs. Donahue et al. 2017, "Adversarial feature
-learning", in scores D:
+"""BiGAN: a generator and an encoder against a discriminator of pairs. Donahue et al. 2017, in scores D:
 
     min_{G, E} max_D V(D, E, G) = E_x[log D(x, E(x))] + E_z[log(1 - D(G(z), z))].
 

@@ -157,7 +157,7 @@ def _play(
   """`(params, state, batch, key) -> (use, Play)`: what both losses begin with."""
 
   def play(params, state, batch, key):
-    z_key, net_key, _, noise_key, _, penalty_key = jax.random.split(key, 6)
+    z_key, net_key, _, noise_key, _, penalty_key = jax.random.split(key, 6)  # two unused: runs keep their numbers
     use = forward(nets, params, state, net_key)
     x = batch["x"]
     fake = use("generator", latent(z_key, len(x)))

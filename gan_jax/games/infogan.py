@@ -198,7 +198,7 @@ def _play(
   """`(params, state, batch, key) -> (use, D's real and fake scores, lambda L_I, L_I by code)`, for both losses."""
 
   def play(params, state, batch, key):
-    z_key, codes_key, net_key, *_, noise_key = jax.random.split(key, 9)
+    z_key, codes_key, net_key, *_, noise_key = jax.random.split(key, 9)  # five unused: runs keep their numbers
     use = forward(nets, params, state, net_key)
     c = codes.draw(codes_key, len(batch["x"]))
     fake = use("generator", latent(z_key, codes.encode(*c)))

@@ -1,9 +1,13 @@
-"""Which modes of a Gaussian mixture a generator has found: the standard measures of mode collapse on toy data."""
+"""Which modes a generator has found, of a Gaussian mixture or of stacked digits: the measures of mode collapse."""
+
+import functools
 
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.scipy.special import entr
+from scipy.special import rel_entr
 
 
 def evaluate(samples: jax.Array, means: jax.Array, scale: float | jax.Array) -> dict[str, jax.Array]:
@@ -50,3 +54,33 @@ def evaluate(samples: jax.Array, means: jax.Array, scale: float | jax.Array) -> 
     "mode_kl": jnp.log(float(modes)) - jnp.sum(entr(hits / found)),
     "spread": jnp.sqrt(square / dimensions),
   }
+
+
+def stacked(labels: np.ndarray, shares: np.ndarray) -> dict[str, float]:
+  """Which combinations of classes occur where each channel holds an image of its own, as in stacked MNIST.
+
+  Three digits make 1,000 modes. Metz et al. 2017; Srivastava et al. 2017 (VEEGAN), on 26,000 samples. State the number
+  of samples and the classifier's accuracy with it.
+
+  Args:
+    labels: the classes that a classifier finds in the channels, [N, C] integers from 0.
+    shares: how frequent each class is in the data, [K], summing to 1. Channels are independent there.
+
+  Returns:
+    modes: how many of the K^C combinations occur.
+    mode_kl: KL(q || data) in nats of their shares q, inf if one occurs that the data lacks. N samples of the data
+      itself give about (K^C - 1) / 2N.
+
+  Raises:
+    ValueError: a label is not a class, there are none, or shares do not sum to 1.
+  """
+  labels, shares = np.asarray(labels), np.asarray(shares, np.float64)
+  chex.assert_rank([labels, shares], [2, 1])
+  if not labels.size or not np.isclose(shares.sum(), 1.0):
+    raise ValueError(
+      f"there are {len(labels)} labels, which must be at least one, and shares sum to {shares.sum()}, not 1"
+    )
+  expected = functools.reduce(np.multiply.outer, [shares] * labels.shape[1])
+  hits = np.bincount(np.ravel_multi_index(tuple(labels.T), expected.shape), minlength=expected.size)
+  kl = rel_entr(hits / len(labels), expected.ravel()).sum()
+  return {"modes": float(np.count_nonzero(hits)), "mode_kl": float(kl)}

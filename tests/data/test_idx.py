@@ -92,7 +92,7 @@ def test_cut_short_within_the_head(tmp_path):
 
 
 @pytest.mark.parametrize(
-  "spoil",
+  "corrupt",
   [
     lambda b: b[:-20],
     lambda b: b"no gzip at all",
@@ -100,9 +100,9 @@ def test_cut_short_within_the_head(tmp_path):
     lambda b: b[:10] + b"\xff" * 9 + b[19:],  # no such compression
   ],
 )
-def test_bad_gzip(tmp_path, spoil):
+def test_bad_gzip(tmp_path, corrupt):
   path = write(tmp_path, gz=True) / "t10k-images-idx3-ubyte.gz"
-  path.write_bytes(spoil(path.read_bytes()))
+  path.write_bytes(corrupt(path.read_bytes()))
   with pytest.raises(ValueError, match="t10k-images-idx3-ubyte.gz is not a whole gzip file"):
     idx.load(str(tmp_path))
 

@@ -92,39 +92,39 @@ def test_cache_is_written_once_and_read_back_equal(cache):
     np.testing.assert_array_equal(value, train_split(second)[name])
 
 
-def spoil_cut_short(path):
+def corrupt_cut_short(path):
   path.write_bytes(path.read_bytes()[:100_000])
 
 
-def spoil_one_pixel(path):
+def corrupt_one_pixel(path):
   content = bytearray(path.read_bytes())
   content[500_000] ^= 0xFF
   path.write_bytes(content)
 
 
-def spoil_other_arrays(path):
+def corrupt_other_arrays(path):
   np.savez(path, x=np.zeros((3, 28, 28, 1), np.uint8), label=np.zeros(3, np.int32))
 
 
-def spoil_other_names(path):
+def corrupt_other_names(path):
   np.savez(path, images=np.zeros(3))
 
 
 @pytest.mark.parametrize(
-  "spoil",
+  "corrupt",
   [
-    spoil_cut_short,
-    spoil_one_pixel,
-    spoil_other_arrays,
-    spoil_other_names,
+    corrupt_cut_short,
+    corrupt_one_pixel,
+    corrupt_other_arrays,
+    corrupt_other_names,
     lambda p: p.write_bytes(b""),
     lambda p: p.write_bytes(b"not an archive"),
   ],
 )
-def test_spoilt_cache_is_rebuilt(cache, spoil):
+def test_corrupt_cache_is_rebuilt(cache, corrupt):
   path, parses = cache
   whole = mnist.mnist5k().test["x"]
-  spoil(path)
+  corrupt(path)
   np.testing.assert_array_equal(mnist.mnist5k().test["x"], whole)
   assert len(parses) == 2
   np.testing.assert_array_equal(mnist.mnist5k().test["x"], whole)

@@ -1,4 +1,4 @@
-"""The commands as a person uses them: what a run leaves, how it goes on, and what each mistake is answered with."""
+"""The commands as a person uses them: what a run leaves, how it resumes, and what each mistake is answered with."""
 
 import gzip
 import importlib.metadata
@@ -174,8 +174,10 @@ def test_a_bare_checkout_has_an_environment_too(monkeypatch):
 
 def test_nested_settings_are_described_in_a_line(tmp_path, capsys):
   config = configs.load("grid25")
-  course = SimpleNamespace(stage=configs.stages(config)[0], experiment=build(config), fresh=SimpleNamespace(params={}))
-  loop._describe(course, tmp_path, "grid25", 10, None)
+  stage_run = SimpleNamespace(
+    stage=configs.stages(config)[0], experiment=build(config), fresh=SimpleNamespace(params={})
+  )
+  loop._describe(stage_run, tmp_path, "grid25", 10, None)
   lines = capsys.readouterr().out.splitlines()
   settings = {field: value for field, value in configs.flatten(config.game).items() if field != "name"}
   assert any("." in field for field in settings)
@@ -356,7 +358,7 @@ def test_compiled_programs_are_not_kept_where_the_config_says_so(module, tmp_pat
 
 
 def test_an_interrupted_run_loses_nothing(tmp_path):
-  """Ctrl-C in the middle: one line, a checkpoint of the last finished chunk, and the same command goes on from it."""
+  """Ctrl-C in the middle: one line, a checkpoint of the last finished chunk, and the same command resumes from it."""
   workdir = tmp_path / "run"
   arguments = [
     sys.executable,

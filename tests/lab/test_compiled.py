@@ -148,7 +148,7 @@ def growth(short, long):
 
 @pytest.mark.parametrize("streamed", [False, True])
 def test_nothing_is_compiled_after_the_first_chunk(streamed, tmp_path, monkeypatch):
-  """Its evaluation and its checkpoint included; a run that goes on is compiled once as well."""
+  """Its evaluation and its checkpoint included; a resumed run is compiled once as well."""
   images = tmp_path / "images"
   images.mkdir()
   for i in range(20):

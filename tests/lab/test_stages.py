@@ -1,4 +1,4 @@
-"""Runs of several stages: what is carried over, and that a run that is killed in the second goes on bit for bit."""
+"""Runs of several stages: what is carried over, and that a run that is killed in the second resumes bit for bit."""
 
 import jax
 import numpy as np
@@ -82,8 +82,8 @@ def interrupted(config, workdir):
   """A run that is asked to stop after its twentieth round."""
   chunks = loop._chunks
 
-  def one_stage(course, step):
-    for count, batches in chunks(course, step):
+  def one_stage(stage_run, step):
+    for count, batches in chunks(stage_run, step):
       if step + count > 20:
         raise KeyboardInterrupt(f"interrupted after round {step}")
       step += count

@@ -140,3 +140,34 @@ def test_shapes_are_checked():
     modes.evaluate(jnp.zeros((5, 3)), CORNERS, 1.0)
   with pytest.raises(AssertionError):
     modes.evaluate(jnp.zeros(5), CORNERS, 1.0)
+
+
+def test_stacked_by_hand():
+  """Two classes in two channels, of shares 3/4 and 1/4: the data's modes have 9/16, 3/16, 3/16 and 1/16."""
+  labels = np.array([[0, 0], [0, 0], [1, 0], [0, 1]])
+  expected = 0.5 * np.log(0.5 / (9 / 16)) + 2 * 0.25 * np.log(0.25 / (3 / 16))
+  assert modes.stacked(labels, np.array([0.75, 0.25])) == pytest.approx({"modes": 3, "mode_kl": expected}, rel=1e-12)
+  assert modes.stacked(labels[2:3], np.array([0.5, 0.5])) == pytest.approx({"modes": 1, "mode_kl": np.log(4)})
+
+
+def test_stacked_digits():
+  """All 1,000 once each: nothing is missing. 26,000 of the data: nearly all, at a KL of 999 / 52,000."""
+  shares = np.full(10, 0.1)
+  every = np.stack(np.unravel_index(np.arange(1_000), (10, 10, 10)), axis=1)
+  assert modes.stacked(every, shares) == pytest.approx({"modes": 1_000, "mode_kl": 0.0}, abs=1e-12)
+  assert modes.stacked(every[:100], shares) == pytest.approx({"modes": 100, "mode_kl": np.log(10)})
+  shares = np.arange(1, 11) / 55
+  draws = np.random.default_rng(0).choice(10, (26_000, 3), p=shares)
+  found = modes.stacked(draws, shares)
+  assert 950 < found["modes"] < 1_000
+  assert found["mode_kl"] == pytest.approx(999 / 52_000, rel=0.15)
+
+
+def test_stacked_refusals_and_what_the_data_lacks():
+  assert modes.stacked(np.array([[1, 1]]), np.array([1.0, 0.0])) == {"modes": 1, "mode_kl": np.inf}
+  for labels in (np.array([[0, 2]]), np.array([[-1, 0]])):
+    with pytest.raises(ValueError, match="coordinates"):
+      modes.stacked(labels, np.array([0.5, 0.5]))
+  for labels, shares in [(np.zeros((0, 3), int), np.ones(1)), (np.zeros((2, 3), int), np.ones(2))]:
+    with pytest.raises(ValueError, match="shares sum to"):
+      modes.stacked(labels, shares)
