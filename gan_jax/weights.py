@@ -122,8 +122,11 @@ def _ordered() -> dict[str, Any]:
 
 
 # The one in Python: that in C makes room for as many entries of its memo as a file asks for.
-class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
-  dispatch = {opcode: pickle._Unpickler.dispatch[opcode] for opcode in _OPCODES}  # pyright: ignore[reportAttributeAccessIssue]
+_Base: Any = pickle._Unpickler  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class _Unpickler(_Base):
+  dispatch = {opcode: _Base.dispatch[opcode] for opcode in _OPCODES}
 
   def __init__(self, file: io.BytesIO):
     super().__init__(file)
