@@ -5,7 +5,6 @@ of, tensors, storages and OrderedDict, and refuses all else; of tensors it keeps
 whole pickle has been read.
 """
 
-import collections
 import io
 import math
 import os
@@ -41,6 +40,9 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   Args:
     path: a file of safetensors, or a state dict by `torch.save`, in the zip format or the older one before it.
 
+  Returns:
+    Arrays, perhaps views that cannot be written to.
+
   Raises:
     ConfigError: the file is of another kind, is corrupt or truncated, or asks for anything but tensors.
     OSError: it cannot be opened.
@@ -58,6 +60,17 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
   except Exception as error:  # a corrupt pickle can make a reader fail in any way
     raise ConfigError(f"the weights in {path} are corrupt or truncated ({type(error).__name__}: {error})") from error
   raise ConfigError(f"{path} is no file of weights: it is neither of safetensors nor by torch.save")
+
+
+# What torch's pickles are made of; nothing here hashes, copies or prints what it was given before looking at its type.
+_OPCODES = (
+  pickle.PROTO + pickle.STOP + pickle.MARK + pickle.GLOBAL + pickle.REDUCE + pickle.BINPERSID
+  + pickle.BINPUT + pickle.LONG_BINPUT + pickle.BINGET + pickle.LONG_BINGET
+  + pickle.NONE + pickle.NEWTRUE + pickle.NEWFALSE + pickle.BINFLOAT
+  + pickle.BININT + pickle.BININT1 + pickle.BININT2 + pickle.LONG1 + pickle.BINUNICODE + pickle.SHORT_BINSTRING
+  + pickle.EMPTY_TUPLE + pickle.TUPLE + pickle.TUPLE1 + pickle.TUPLE2 + pickle.TUPLE3
+  + pickle.EMPTY_LIST + pickle.APPEND + pickle.APPENDS + pickle.EMPTY_DICT
+)  # fmt: skip
 
 
 class _Storage(NamedTuple):
@@ -82,30 +95,38 @@ class _Tensor(NamedTuple):
   strides: tuple[int, ...]
 
   def array(self, storage: np.ndarray) -> np.ndarray:
-    """A copy; `storage` [N]."""
-    numbers, count = (self.offset, *self.shape, *self.strides), math.prod(self.shape)
-    if not all(isinstance(n, int) and n >= 0 for n in numbers) or len(self.shape) != len(self.strides):
-      raise pickle.UnpicklingError(f"a tensor's offset, shape and strides are {numbers}")
-    end = self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides)) + 1 if count else 0
-    if max(end, count) > len(storage):
-      raise pickle.UnpicklingError(f"a tensor of shape {self.shape} is larger than its storage of {len(storage)}")
+    """A view of `storage` [N]: copies of many tensors that share one would take any amount of memory."""
     strides = [stride * storage.itemsize for stride in self.strides]
-    return np.array(np.lib.stride_tricks.as_strided(storage[self.offset :], self.shape, strides))
+    return np.lib.stride_tricks.as_strided(storage[self.offset :], self.shape, strides, writeable=False)
 
 
 def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
   if not isinstance(storage, _Storage):
     raise pickle.UnpicklingError("a tensor has no storage")
-  return _Tensor(storage, offset, tuple(shape), tuple(strides))
+  sizes = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= 32
+  if not sizes or not all(isinstance(n, int) and 0 <= n < 2**62 for n in (offset, *shape, *strides)):
+    raise pickle.UnpicklingError("a tensor's offset, shape and strides are not whole numbers, or not as many")
+  count = math.prod(shape)
+  end = offset + sum((n - 1) * stride for n, stride in zip(shape, strides)) + 1 if count else 0
+  if max(end, count) > storage.size:
+    raise pickle.UnpicklingError(f"a tensor of shape {shape} is larger than its storage of {storage.size}")
+  return _Tensor(storage, offset, shape, strides)
 
 
 def _parameter(tensor: Any, *_: Any) -> Any:
   return tensor
 
 
+def _ordered() -> dict[str, Any]:
+  return {}
+
+
 # The one in Python: that in C makes room for as many entries of its memo as a file asks for.
-class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIssue]
-  dispatch = dict(pickle._Unpickler.dispatch)  # pyright: ignore[reportAttributeAccessIssue]
+_Base: Any = pickle._Unpickler  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class _Unpickler(_Base):
+  dispatch = {opcode: _Base.dispatch[opcode] for opcode in _OPCODES}
 
   def __init__(self, file: io.BytesIO):
     super().__init__(file)
@@ -115,7 +136,7 @@ class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIss
     if module == "torch" and name in _DTYPES:
       return name
     known = {
-      ("collections", "OrderedDict"): collections.OrderedDict,
+      ("collections", "OrderedDict"): _ordered,
       ("torch._utils", "_rebuild_tensor_v2"): _tensor,
       ("torch._utils", "_rebuild_parameter"): _parameter,
     }
@@ -125,21 +146,40 @@ class _Unpickler(pickle._Unpickler):  # pyright: ignore[reportAttributeAccessIss
 
   def persistent_load(self, pid: Any) -> _Storage:
     word, kind, key, _, size, *view = pid
-    if word != "storage" or kind not in _DTYPES or not isinstance(size, int) or size < 0 or view not in ([], [None]):
-      raise pickle.UnpicklingError(f"it asks for {pid!r}, which is no storage")
-    storage = _Storage(str(key), kind, size)
-    if self.storages.setdefault(storage.key, storage) != storage:
+    known = _are(str, word, kind, key) and word == "storage" and kind in _DTYPES
+    if not known or not isinstance(size, int) or not 0 <= size < 2**62 or any(part is not None for part in view):
+      raise pickle.UnpicklingError("it asks for something that is no storage, or a part of one")
+    storage = _Storage(key, kind, size)
+    if self.storages.setdefault(key, storage) != storage:
       raise pickle.UnpicklingError(f"storage {key} is of two kinds or sizes")
     return storage
+
+  def load_setitems(self) -> None:
+    self._set(self.pop_mark())
+
+  def load_setitem(self) -> None:
+    value, key = self.stack.pop(), self.stack.pop()
+    self._set([key, value])
+
+  def _set(self, items: list[Any]) -> None:
+    if not _are(str, *items[::2]):
+      raise pickle.UnpicklingError("a dictionary in it has keys that are no names")
+    self.stack[-1].update(zip(items[::2], items[1::2], strict=True))
 
   def load_build(self) -> None:
     self.stack.pop()  # what it would set on an object: the versions of modules
 
-  dispatch[pickle.BUILD[0]] = load_build
+  dispatch |= {pickle.SETITEM[0]: load_setitem, pickle.SETITEMS[0]: load_setitems, pickle.BUILD[0]: load_build}
+
+
+def _are(kind: type, *values: Any) -> bool:
+  return all(isinstance(value, kind) for value in values)
 
 
 def _of_zip(file: io.BytesIO) -> dict[str, np.ndarray]:
   with zipfile.ZipFile(file) as archive:
+    if sum(info.file_size for info in archive.infolist()) > len(file.getbuffer()):
+      raise pickle.UnpicklingError("its entries overlap, or are compressed, which torch does to none")
 
     def entry(name: str) -> bytes:
       if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
@@ -165,7 +205,10 @@ def _of_stream(file: io.BytesIO) -> dict[str, np.ndarray]:
     raise pickle.UnpicklingError("its numbers are big-endian")
   unpickler = _Unpickler(file)
   tensors, storages = _state_dict(unpickler.load()), {}
-  for key in _Unpickler(file).load():
+  keys = _Unpickler(file).load()
+  if not isinstance(keys, list) or not _are(str, *keys):
+    raise pickle.UnpicklingError("it does not list its storages")
+  for key in keys:
     storage = unpickler.storages[key]
     (size,) = struct.unpack("<q", file.read(8))
     if size != storage.size:
@@ -180,10 +223,9 @@ def _state_dict(tree: Any) -> dict[str, _Tensor]:
   if not isinstance(tree, dict):
     raise pickle.UnpicklingError(f"it holds a {type(tree).__name__}, and not a state dict")
   for name, tensor in tree.items():
-    if not isinstance(name, str) or not isinstance(tensor, _Tensor):
-      raise pickle.UnpicklingError(
-        f"it holds, under {name!r}, a {type(tensor).__name__}: a state dict has tensors alone"
-      )
+    if not isinstance(tensor, _Tensor):
+      kind = type(tensor).__name__
+      raise pickle.UnpicklingError(f"it holds, under {name!r}, a {kind}: a state dict has tensors alone")
   return tree
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from tqdm import tqdm
 
 from experiments.lab import configs
@@ -37,7 +36,7 @@ def signals(experiment: Experiment, batch_size: int) -> Callable[[TrainState], d
     batch = decode(next(dataset.stream(n, 0, 0, (0, 1))))
   held_out = dataset.test["x"]
   spread_out = held_out[:: max(len(held_out) // n, 1)][:n]  # they may be sorted
-  seen, unseen = np.asarray(batch["x"][:n]), np.asarray(decode({"x": jnp.asarray(spread_out)})["x"])
+  seen, unseen = batch["x"][:n], decode({"x": jnp.asarray(spread_out)})["x"]
 
   def look(state):
     key, raw = train.evaluation_key(state.key), (state.params, state.stats)
@@ -54,7 +53,7 @@ class Watch:
   def __init__(self, folder: Path, stage: configs.Stage, game: Game):
     self._path = folder / WARNINGS
     self._rows = [row for row in report.read_metrics(folder / METRICS) if row["step"] > stage.start]
-    self._given = {row["name"] for row in report.read_metrics(self._path)}
+    self._given: set[str] = {str(row["name"]) for row in report.read_metrics(self._path)}
     self._settings = configs.flatten(configs.plain(stage.config))
     self._players = _players(game)
 

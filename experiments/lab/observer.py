@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.evaluators import Evaluation, Judgement
@@ -75,7 +76,7 @@ class Observer:
       report.save_samples(name(kind), images, real, columns)
     if real.ndim == 4 and not (samples / "real.png").exists():
       spread = real[np.linspace(0, len(real) - 1, min(len(real), 64)).astype(int)]
-      report.save_samples(samples / "real.png", np.asarray(decode({"x": spread})["x"]), real)
+      report.save_samples(samples / "real.png", np.asarray(decode({"x": jnp.asarray(spread)})["x"]), real)
     report.save_plot(self._folder / "metrics.png", self._rows)
 
   @property

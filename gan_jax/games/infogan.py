@@ -232,8 +232,8 @@ def _abilities(nets: Mapping[str, Net], known: Codes, latent: Callable) -> dict[
 
   recognise, discriminator = head("recognition"), nets["discriminator"]
   read = LatentCodes(known, lambda params, stats, x: known.read(recognise(params, stats, x)))
-  score, features = head("discriminator"), features if discriminator.features else None
-  return {"sample": sample, "score": score, "features": features, "codes": read}
+  judged = {"score": head("discriminator"), "features": features if discriminator.features else None}
+  return {"sample": sample, "codes": read, **judged}
 
 
 def _information(codes: Codes, weights: tuple[Number, Number], outputs, categories, continuous):

@@ -116,8 +116,8 @@ def _logits(kernel: jax.Array, bias: jax.Array, features: jax.Array) -> jax.Arra
 
 
 def _predict(params: Any, x: jax.Array) -> jax.Array:
-  *trunk, last = params
-  return _logits(*last, _features(trunk, x))
+  *trunk, (kernel, bias) = params
+  return _logits(kernel, bias, _features(trunk, x))
 
 
 def _move(images, key, by):

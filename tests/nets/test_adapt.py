@@ -147,7 +147,8 @@ class Judge(linen.Module):
   def __call__(self, x, train: bool = True):
     x = Conv(3, (3, 3))(x) + Dense(1, name="probe")(x.reshape(len(x), -1)).mean()
     x = jnp.square(linen.Dropout(0.5, deterministic=not train)(x))
-    x = self.last(x.reshape(len(x), -1) if self.flat else x)
+    train_too = (train,) if isinstance(self.last, SpectralNorm) else ()
+    x = self.last(x.reshape(len(x), -1) if self.flat else x, *train_too)
     return linen.BatchNorm(use_running_average=not train)(x)
 
 
