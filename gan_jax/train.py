@@ -92,7 +92,7 @@ def play(
     (value, aux), gradient = jax.value_and_grad(objective, has_aux=True)(owned)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counters with floats
       updates, opt[name] = player.tx.update(gradient, state.opt[name], owned)
-      norm = optax.global_norm(gradient)
+      norm = optax.tree.norm(gradient)
     projected = player.project(optax.apply_updates(owned, updates))  # pyright: ignore[reportArgumentType]
     _check_owned(name, player, "parameters", projected)
     params |= projected
