@@ -17,7 +17,7 @@ from tqdm import tqdm
 from experiments.lab import configs, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
-from gan_jax import checkpoint, report, shard, train
+from gan_jax import checkpoint, page, report, shard, train
 from gan_jax.data.dataset import decode
 from gan_jax.data.stream import ahead
 from gan_jax.errors import ConfigError
@@ -80,10 +80,11 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
         workdir.write(folder, described, _file_of(given))
         report.write_metrics(folder / "metrics.jsonl", rows)
       for stage_run, after in itertools.zip_longest(left, left[1:]):
-        state = _play(stage_run, folder, state, config.train.rounds, checkpoints)
+        state = _play(stage_run, folder, name, state, config.train.rounds, checkpoints)
         state = state if after is None else _carry(after, state)
   if writes():
-    report.save_page(folder, name)
+    page.save(folder, name)
+    print(page.verdict(folder))
     print(f"done: {folder}/report.html")
   return state
 
@@ -168,10 +169,10 @@ def _placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.
   return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
-def _play(stage_run: StageRun, folder: Path, state: TrainState, rounds: int, checkpoints: Any) -> TrainState:
+def _play(stage_run: StageRun, folder: Path, name: str, state: TrainState, rounds: int, checkpoints: Any) -> TrainState:
   """The rounds that are left of a stage; `rounds` is how many the run has."""
   config, experiment, end = stage_run.stage.config, stage_run.played, stage_run.stage.end
-  observer = _Observer(stage_run, folder)
+  observer = _Observer(stage_run, folder, name)
   compiled: dict[int, Callable] = {}
   step = saved = int(state.step)
   began = time.perf_counter()
@@ -217,8 +218,8 @@ def _play(stage_run: StageRun, folder: Path, state: TrainState, rounds: int, che
 class _Observer:
   """What is seen of a stage's states: its evaluations, pictures and plots, written to the workdir."""
 
-  def __init__(self, stage_run: StageRun, folder: Path):
-    self._folder, self._real = folder, stage_run.experiment.dataset.test["x"]
+  def __init__(self, stage_run: StageRun, folder: Path, name: str):
+    self._folder, self._name, self._real = folder, name, stage_run.experiment.dataset.test["x"]
     self._evaluate = jax.jit(stage_run.experiment.evaluate)
     self._pictures = [(picture, jax.jit(picture.draw)) for picture in stage_run.experiment.pictures]
 
@@ -232,6 +233,7 @@ class _Observer:
       path = self._folder / "samples" / f"{'_'.join(filter(None, [f'{step:07d}', picture.name]))}.png"
       report.save_samples(path, np.asarray(draw(seen)), self._real, picture.columns)
     report.save_plot(self._folder / "metrics.png", report.read_metrics(self._folder / "metrics.jsonl"))
+    page.save(self._folder, self._name)
 
 
 def _chunks(stage_run: StageRun, step: int) -> Iterator[tuple[int, Any]]:
