@@ -1,6 +1,5 @@
-"""What a run leaves to be read: its config, the metrics file, sample pictures, the loss plot and one web page."""
+"""What a run leaves to be read: its config, the metrics file, sample pictures and the loss plot."""
 
-import html
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,16 +27,24 @@ def read_config(workdir: Path) -> dict[str, Any] | None:
   Raises:
     ConfigError: if config.json is damaged.
   """
-  path = workdir / "config.json"
+  return read_json(workdir / "config.json")
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+  """The object in a JSON file, or None where there is no file.
+
+  Raises:
+    ConfigError: if the file is damaged.
+  """
   if not path.exists():
     return None
   try:
-    config = json.loads(path.read_bytes())
+    found = json.loads(path.read_bytes())
   except ValueError as error:
     raise ConfigError(f"{path} is damaged ({error}); put it right, or choose another --workdir") from error
-  if not isinstance(config, dict):
+  if not isinstance(found, dict):
     raise ConfigError(f"{path} is damaged (it is no JSON object); put it right, or choose another --workdir")
-  return config
+  return found
 
 
 def append_metrics(path: Path, rows: Iterable[Mapping[str, float | None]]) -> None:
@@ -152,40 +159,6 @@ def save_plot(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
     axes.grid(alpha=0.3)
     axes.legend()
   figure.savefig(path, dpi=100)
-
-
-def save_page(workdir: Path, title: str) -> None:
-  """Writes report.html: the newest pictures, the loss plot, the last metrics and the config of a run, on one page."""
-  kinds: dict[str, list[tuple[int, str]]] = {}  # of picture: ROUND.png and ROUND_KIND.png; people keep others there too
-  for path in (workdir / "samples").glob("*.png"):
-    step, _, kind = path.stem.partition("_")
-    if step.isdecimal():
-      kinds.setdefault(kind, []).append((int(step), path.name))
-  shown = []
-  for kind, pictures in sorted(kinds.items()):
-    pictures.sort()
-    n = len(pictures)
-    shown += [(kind, *pictures[i]) for i in sorted({0, n // 3, 2 * n // 3, n - 1})]
-  caption = lambda kind, step: html.escape(f"{kind} round {step:,}".strip())
-  figures = "".join(
-    f'<figure><img src="samples/{name}"><figcaption>{caption(kind, step)}</figcaption></figure>'
-    for kind, step, name in shown
-  )
-  last = (read_metrics(workdir / "metrics.jsonl") or [{}])[-1]
-  values = {name: "not finite" if value is None else f"{value:.6g}" for name, value in last.items()}
-  numbers = "".join(f"<tr><td>{html.escape(name)}</td><td>{value}</td></tr>" for name, value in values.items())
-  config = html.escape((workdir / "config.json").read_text())
-  write_text(
-    workdir / "report.html",
-    f"""<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title>
-<style>body{{font:15px sans-serif;max-width:70em;margin:2em auto;padding:0 1em}}
-figure{{display:inline-block;margin:.5em}}
-figure img{{max-width:30em}}td{{padding:.1em 1em .1em 0}}figcaption{{text-align:center;color:#555}}</style>
-<h1>{html.escape(title)}</h1><h2>Samples</h2>{figures}
-<h2>Metrics</h2><img src="metrics.png"><table>{numbers}</table>
-<details><summary>config.json</summary><pre>{config}</pre></details>
-""",
-  )
 
 
 def pixels(images: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from experiments.lab import configs, health, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from experiments.lab.observer import BEST, Observer, check_best, ended, finite
-from gan_jax import checkpoint, report, shard, train
+from gan_jax import checkpoint, page, report, shard, train
 from gan_jax.data.dataset import decode
 from gan_jax.data.stream import ahead
 from gan_jax.errors import ConfigError
@@ -85,12 +85,13 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
         for file, kept in zip(files, rows, strict=True):
           report.write_metrics(file, kept)
       for stage_run, after in itertools.zip_longest(left, left[1:]):
-        state, over = _play(stage_run, folder, state, config.train.rounds, checkpoints)
+        state, over = _play(stage_run, folder, name, state, config.train.rounds, checkpoints)
         if over or after is None:
           break
         state = _carry(after, state)
   if writes():
-    report.save_page(folder, name)
+    page.save(folder, name)
+    print(page.verdict(folder))
     print(f"done: {folder}/report.html")
   return state
 
@@ -177,11 +178,11 @@ def _placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.
 
 
 def _play(
-  stage_run: StageRun, folder: Path, state: TrainState, rounds: int, checkpoints: Any
+  stage_run: StageRun, folder: Path, title: str, state: TrainState, rounds: int, checkpoints: Any
 ) -> tuple[TrainState, bool]:
   """The rounds that are left of a stage, and whether `eval.patience` ends the run; `rounds` is how many the run has."""
   config, end = stage_run.stage.config, stage_run.stage.end
-  observer = Observer(stage_run.stage, stage_run.experiment, folder, rounds) if writes() else None
+  observer = Observer(stage_run.stage, stage_run.experiment, folder, title, rounds) if writes() else None
   step = saved = int(state.step)
   played, over = _played(stage_run, state), False
   bar = tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True, disable=not writes())

@@ -14,7 +14,7 @@ from experiments.evaluators import Evaluation, Judgement
 from experiments.lab import configs, health
 from experiments.lab.build import Experiment
 from experiments.lab.configs import Config
-from gan_jax import report
+from gan_jax import page, report
 from gan_jax.data.dataset import decode
 from gan_jax.errors import ConfigError, nearest
 from gan_jax.game import TrainState
@@ -39,8 +39,8 @@ class Found(NamedTuple):
 class Observer:
   """Looks at the states of a stage, in the process that writes."""
 
-  def __init__(self, stage: configs.Stage, experiment: Experiment, folder: Path, rounds: int):
-    self._stage, self._experiment, self._folder, self._rounds = stage, experiment, folder, rounds
+  def __init__(self, stage: configs.Stage, experiment: Experiment, folder: Path, title: str, rounds: int):
+    self._stage, self._experiment, self._folder, self._title, self._rounds = stage, experiment, folder, title, rounds
     self._watch = health.Watch(folder, stage, experiment.game)
     self._measure = jax.jit(experiment.evaluation.measure)
     self._pictures = [(picture, jax.jit(picture.draw)) for picture in experiment.evaluation.pictures]
@@ -67,7 +67,7 @@ class Observer:
       report.write_text(self._folder / EVALUATION, json.dumps(described, indent=2))
 
   def draw(self, seen: TrainState) -> None:
-    """Draws what was written last."""
+    """Draws the state that was written last, and rewrites the page."""
     real, samples = self._experiment.dataset.test["x"], self._folder / "samples"
     name = lambda kind: samples / f"{'_'.join(filter(None, [f'{int(seen.step):07d}', kind]))}.png"
     for picture, draw in self._pictures:
@@ -78,6 +78,7 @@ class Observer:
       spread = real[np.linspace(0, len(real) - 1, min(len(real), 64)).astype(int)]
       report.save_samples(samples / "real.png", np.asarray(decode({"x": jnp.asarray(spread)})["x"]), real)
     report.save_plot(self._folder / "metrics.png", self._rows)
+    page.save(self._folder, self._title)
 
   @property
   def improved(self) -> bool:
