@@ -3,8 +3,10 @@
 import csv
 import functools
 import itertools
+import json
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
+from experiments.evaluators import Evaluation
 from experiments.lab import configs, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from experiments.lab.loop import connect, writes
-from experiments.lab.observer import BEST, check_best
-from gan_jax import checkpoint, shard, train
+from experiments.lab.observer import BEST, EVALUATION, check_best, description, finite
+from gan_jax import checkpoint, report, shard, train
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import ConfigError, nearest
 from gan_jax.game import TrainState
@@ -90,6 +93,7 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
     ConfigError: if the config or a setting of the grid is wrong, or the workdir holds something else; nothing is
       written then.
   """
+  began = time.perf_counter()
   at_least_one("--seeds", seeds)
   if config.eval.patience:
     raise ConfigError("eval.patience ends a run early, but the members of a sweep all play the same number of rounds")
@@ -112,11 +116,12 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
     state, history = play(stage, dataset, keys, values, strategy, mesh, state)
     histories.append({k: v if k == "step" else v[: len(members)] for k, v in history.items()})
   assert state is not None
-  found = evaluate(stages[-1].config, datasets[-1], state, settings, seeds, strategy, mesh)
+  found, explained = evaluate(stages[-1].config, datasets[-1], state, settings, seeds, strategy, mesh)
   last = {k: v[:, -1] for k, v in histories[-1].items() if k != "step"} | found
   rows = [member | {k: float(v[i]) for k, v in last.items()} for i, member in enumerate(members)]
   if writes():
     workdir.write(folder, described, given)
+    report.write_text(folder / EVALUATION, json.dumps(explained | {"seconds": time.perf_counter() - began}, indent=2))
     _write(folder, rows, settings, histories, list(last))
   if config.eval.best:
     keep_best(folder, config, rows, grid, functools.partial(member_of, state, mesh), given)
@@ -184,8 +189,8 @@ def evaluate(
   seeds: int,
   strategy: Callable,
   mesh: jax.sharding.Mesh,
-) -> dict[str, np.ndarray]:
-  """What the evaluators of `config` find of every member, [members] each.
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """What the evaluators of `config` find of every member, [members] each, and what evaluation.json says of that.
 
   Setting by setting, the seeds of each as `strategy` has it, for what an evaluator prepares may take numbers; what is
   judged on the host, member by member.
@@ -200,7 +205,7 @@ def evaluate(
     mesh: the devices.
   """
   state = state.replace(opt={}, memory=())  # which nobody looks at
-  found = []
+  found, evaluation, judged = [], Evaluation(), []
   for i, setting in enumerate(settings):
     evaluation = build(with_values(config, setting), dataset).evaluation
     mine = np.array(_filled(range(i * seeds, (i + 1) * seeds), mesh))
@@ -210,10 +215,12 @@ def evaluate(
       return split(jax.tree.map(lambda leaf: leaf[mine], state), {}, None)
 
     measured = shard.fetch(mesh, jax.jit(look)(state))
-    judged = [evaluation.judge(member_of(state, mesh, member)).numbers for member in mine[:seeds]]
-    together = {name: np.array([each[name] for each in judged]) for name in judged[0]}
+    judged = [evaluation.judge(member_of(state, mesh, member)) for member in mine[:seeds]]
+    together = {name: np.array([each.numbers[name] for each in judged]) for name in judged[0].numbers}
     found.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:seeds], measured) | together)
-  return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+  numbers = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+  medians = {name: finite(np.median(values)) for name, values in numbers.items()}
+  return numbers, description(evaluation, medians, judged[0].protocol, config.train.rounds)
 
 
 def member_of(state: TrainState, mesh: jax.sharding.Mesh, i: int) -> TrainState:

@@ -104,7 +104,9 @@ def check_best(config: Config, experiment: Experiment, state: TrainState) -> Non
 
 def best(rows: Sequence[Mapping[str, Any]], settings: Config) -> Found | None:
   """The best evaluation among the rows of a run by `eval.best`, the earliest of equal ones; None if there is none."""
-  values = [(row["step"], row[settings.best]) for row in rows if row.get(settings.best) is not None]
+  values: list[tuple[int, float]] = [
+    (row["step"], row[settings.best]) for row in rows if row.get(settings.best) is not None
+  ]
   if not values:
     return None
   sign = -1.0 if settings.highest else 1.0

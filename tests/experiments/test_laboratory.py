@@ -20,7 +20,7 @@ def played(config, seeds: int):
   dataset, (stage,) = build(config).dataset, configs.stages(config)
   keys = jax.vmap(jax.random.key)(np.arange(seeds))
   state, _ = members.play(stage, dataset, keys, {}, members.vectorized_map, shard.mesh())
-  return members.evaluate(config, dataset, state, [{}], seeds, members.vectorized_map, shard.mesh())
+  return members.evaluate(config, dataset, state, [{}], seeds, members.vectorized_map, shard.mesh())[0]
 
 
 def short_mixture(rounds=1_200, **game):
