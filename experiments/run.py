@@ -1,7 +1,7 @@
 """Trains an experiment: python -m experiments.run --config=EXPERIMENT[:VARIANT] [--config.SETTING=VALUE ...]
 [--workdir=DIR]
 
-The workdir gets config.json, environment.json, metrics.jsonl, warnings.jsonl, metrics.png, samples/, checkpoints/ and
+The workdir gets config.json, environment.json, metrics.jsonl, warnings.jsonl, evaluation.json, samples/, checkpoints/ and
 report.html. Run the same command again to resume where the last checkpoint left off; ask for more rounds with
 --config.train.rounds (where schedules span the run, the message says what to add).
 """

@@ -139,28 +139,6 @@ def save_image(path: Path, image: np.ndarray) -> None:
   _picture(pixels(image)).save(path)
 
 
-def save_plot(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-  """Plots every metric over rounds, one panel for each name behind the player's: all losses share one.
-
-  A metric may be None where it was not finite; that point is left out.
-  """
-  from matplotlib.figure import Figure
-
-  panels: dict[str, list[str]] = {}
-  for name in sorted({name for row in rows for name in row} - {"step"}):
-    panels.setdefault(name.rpartition("/")[2], []).append(name)
-  figure = Figure(figsize=(7, 2.6 * len(panels)), layout="constrained")
-  for place, (title, names) in enumerate(sorted(panels.items(), key=lambda item: item[0] != "loss")):
-    axes = figure.add_subplot(len(panels), 1, place + 1)
-    for name in names:
-      points = [(row["step"], row[name]) for row in rows if row.get(name) is not None] or [(0, math.nan)]
-      axes.plot(*zip(*points, strict=True), marker="." if len(points) < 20 else None, label=name)
-    axes.set(xlabel="round", ylabel=title)
-    axes.grid(alpha=0.3)
-    axes.legend()
-  figure.savefig(path, dpi=100)
-
-
 def pixels(images: np.ndarray) -> np.ndarray:
   """Images in [-1, 1] as files have them, uint8: rounded, and what lies beyond cut off."""
   return np.round((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)

@@ -1,7 +1,6 @@
 """A sweep: every combination of settings and seeds as a member of one compiled program."""
 
 import csv
-import functools
 import itertools
 import json
 import math
@@ -124,7 +123,7 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
     report.write_text(folder / EVALUATION, json.dumps(explained | {"seconds": time.perf_counter() - began}, indent=2))
     _write(folder, rows, settings, histories, list(last))
   if config.eval.best:
-    keep_best(folder, config, rows, grid, functools.partial(member_of, state, mesh), given)
+    keep_best(folder, config, rows, grid, shard.fetch(mesh, state), given)
   return rows
 
 
@@ -205,6 +204,7 @@ def evaluate(
     mesh: the devices.
   """
   state = state.replace(opt={}, memory=())  # which nobody looks at
+  whole = shard.fetch(mesh, state)
   found, evaluation, judged = [], Evaluation(), []
   for i, setting in enumerate(settings):
     evaluation = build(with_values(config, setting), dataset).evaluation
@@ -215,7 +215,7 @@ def evaluate(
       return split(jax.tree.map(lambda leaf: leaf[mine], state), {}, None)
 
     measured = shard.fetch(mesh, jax.jit(look)(state))
-    judged = [evaluation.judge(member_of(state, mesh, member)) for member in mine[:seeds]]
+    judged = [evaluation.judge(member_of(whole, member)) for member in mine[:seeds]]
     together = {name: np.array([each.numbers[name] for each in judged]) for name in judged[0].numbers}
     found.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:seeds], measured) | together)
   numbers = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
@@ -223,9 +223,9 @@ def evaluate(
   return numbers, description(evaluation, medians, judged[0].protocol, config.train.rounds)
 
 
-def member_of(state: TrainState, mesh: jax.sharding.Mesh, i: int) -> TrainState:
-  """The state of one member, on this process's first device."""
-  return shard.fetch(mesh, jax.tree.map(lambda leaf: leaf[i], state))
+def member_of(states: TrainState, i: int) -> TrainState:
+  """The state of one member."""
+  return jax.tree.map(lambda leaf: leaf[i], states)
 
 
 def keep_best(
@@ -233,7 +233,7 @@ def keep_best(
   config: Config,
   rows: list[dict[str, float]],
   grid: Iterable[str],
-  member: Callable[[int], TrainState],
+  states: TrainState,
   given: str,
 ) -> None:
   """Writes the best member by `eval.best`, the first of equal ones, to a workdir of its own that can be sampled from.
@@ -243,13 +243,13 @@ def keep_best(
     config: of the sweep.
     rows: of the members.
     grid: the settings that were swept.
-    member: the state of a member.
+    states: of the members.
     given: the experiment, as --config names it.
   """
   sign = -1.0 if config.eval.highest else 1.0
   best = min(range(len(rows)), key=lambda i: math.inf if math.isnan(v := rows[i][config.eval.best]) else sign * v)
   alone = with_values(config, {field: rows[best][field] for field in grid} | {"seed": int(rows[best]["seed"])})
-  state = member(best)
+  state = member_of(states, best)
   if writes():
     workdir.write(folder / BEST, configs.plain(alone), given)
   checkpoint.save_alone(folder / BEST / "checkpoints", state)

@@ -77,7 +77,6 @@ class Observer:
     if real.ndim == 4 and not (samples / "real.png").exists():
       spread = real[np.linspace(0, len(real) - 1, min(len(real), 64)).astype(int)]
       report.save_samples(samples / "real.png", np.asarray(decode({"x": jnp.asarray(spread)})["x"]), real)
-    report.save_plot(self._folder / "metrics.png", self._rows)
     page.save(self._folder, self._title)
 
   @property

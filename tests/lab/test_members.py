@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import tiny
 
-from experiments.lab import configs, loop, members
+from experiments.lab import configs, loop, members, trained
 from experiments.lab.build import build
+from experiments.lab.trained import load
 from gan_jax import report, shard
+from gan_jax.errors import ConfigError
 
 pytestmark = pytest.mark.xdist_group("swept")  # which share what a fixture has trained
 ROOT = Path(__file__).parent.parent.parent
@@ -56,6 +58,7 @@ def test_each_member_is_the_single_run(swept, index, tmp_path):
   config.mesh.member = 0
   loop.run(config, tmp_path / "run", "single")
   last = report.read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
+  last = {name: value for name, value in last.items() if name != "seconds" and not name.startswith("health/")}
   assert set(row) == set(last) - {"step"} | {"optimizer.generator.learning_rate", "train.ema_decay", "seed"}
   for name, value in last.items():
     if name != "step":
@@ -226,6 +229,28 @@ def test_stages_of_a_sweep_are_those_of_a_run(tmp_path):
   last = report.read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
   for name in ("generator/loss", "discriminator/loss", "discriminator/penalty"):
     np.testing.assert_allclose(rows[1][name], last[name], rtol=2e-3, atol=2e-4, err_msg=name)
+
+
+def test_the_best_member_is_kept_as_a_run(tmp_path, capsys):
+  """Of two learning rates the one whose generator is nearer to 0: its state is a workdir of its own."""
+  config = configs.load("dirac:r1", {"eval.best": "radius"})
+  config.train.rounds = config.train.chunk = config.log.every = 20
+  config.mesh.member = 1
+  grid = {"optimizer.generator.learning_rate": [1e-4, 0.1]}
+  rows = members.sweep(config, grid, 1, tmp_path, "dirac:r1")
+  assert rows[1]["radius"] < rows[0]["radius"] - 0.1
+  experiment, state = load(tmp_path / "best")
+  kept = members.build(trained.stage_of(tmp_path / "best", "newest")[0]).evaluation.measure(state)
+  np.testing.assert_allclose(kept["radius"], rows[1]["radius"], rtol=1e-5)
+  assert int(state.step) == 20 and "best radius" in capsys.readouterr().out
+  with pytest.raises(ConfigError, match="holds a sweep; the best of its members"):
+    load(tmp_path)
+  for setting, value, message in (("best", "radios", "which no evaluator measures. Did you"), ("patience", 2, "early")):
+    wrong = config.copy_and_resolve_references()
+    wrong.eval[setting] = value
+    with pytest.raises(ConfigError, match=message):
+      members.sweep(wrong, grid, 1, tmp_path / "wrong", "dirac:r1")
+  assert not (tmp_path / "wrong").exists()
 
 
 def test_another_sweep_is_not_overwritten(swept, monkeypatch):
