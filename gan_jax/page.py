@@ -136,7 +136,7 @@ def save_sweep(folder: Path, title: str) -> None:
 
 def _read(workdir: Path) -> _Run:
   config = _flat(report.read_json(workdir / "config.json") or {})
-  rows = [
+  rows: list[dict[str, Any]] = [
     {name: value if name == "step" else _finite(value) for name, value in row.items()}
     for row in report.read_metrics(workdir / "metrics.jsonl")
   ]
