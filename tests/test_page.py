@@ -193,18 +193,36 @@ def test_what_others_write_is_escaped(tmp_path):
   report.append_metrics(tmp_path / "metrics.jsonl", [{"step": 4100, '"><i>/<u>': 1.0, "<u>": 2.0}])
   shutil.copy(tmp_path / "samples" / "0001000.png", tmp_path / "samples" / '0001000_"><i>.png')
   text = shown(tmp_path, '<script>alert("x")</script>')
-  assert not re.search(r"<(i|u|b|this|better)>(?!</i>|\w)", text.replace("<b>&lt;i&gt;</b>", ""))
+  assert not re.search(
+    r"<(i|u|b|this|better)>(?!</i>|\w)", text.replace("<b>&lt;i&gt;</b>", "")
+  )  # the name of a warning
   assert text.count("<script>") == 1 and "&lt;script&gt;alert(" in text and "&lt;better&gt;" in text
   assert "&lt;/script&gt;&lt;b&gt;" in text and "try &lt;this&gt; or that" in text
+
+
+def test_a_warning_says_its_name_once_and_marks_settings(tmp_path):
+  write(tmp_path)
+  message = "modes are collapsing since round 800. Try --config.a.b=c.d or --config.e=1e-4."
+  report.append_metrics(tmp_path / "warnings.jsonl", [WARNINGS[0] | {"message": message}, WARNINGS[1]])
+  items = re.findall(r'<li id="warning-\d">(.*?)</li>', shown(tmp_path))
+  assert items == [
+    "<b>Modes are collapsing</b> since round 800. Try <code>--config.a.b=c.d</code> or <code>--config.e=1e-4</code>.",
+    "<b>Divergence</b>. Numbers grow",
+  ]
 
 
 def test_measures_have_their_floor_first_value_meaning_and_protocol(tmp_path):
   text = shown(write(tmp_path))
   table = re.sub(r"<[^>]+>", "|", text[text.index("<tbody>") : text.index("</tbody>")])
   cells = [cell for cell in table.split("|") if cell]
-  assert cells[:7] == ["Fréchet distance", "Lower is &lt;better&gt;.", "41.23", "8.3", "512", "round 1,000", "Entropy"]
+  assert cells[:6] == ["Fréchet distance", "41.23", "8.3", "512", "Lower is &lt;better&gt;.", "Entropy"]
+  assert ">round 1,000</th></tr></thead>" in text
   assert "at most 2.303" in table and "not finite" in table and "1,234" in table
   assert "Image quality" in text and "<dt>samples</dt><dd>1,000</dd>" in text
+  report.append_metrics(tmp_path / "metrics.jsonl", [{"step": 2000, "entropy": 1.5}])
+  text = shown(tmp_path)
+  assert ">at first</th>" in text and '<td>512<br><span class="quiet">round 1,000</span></td>' in text
+  assert '<td>1.5<br><span class="quiet">round 2,000</span></td>' in text
 
 
 def test_commands_are_quoted(tmp_path):
@@ -364,6 +382,7 @@ HARNESS = """<!doctype html><title>harness</title><body>FRAMES<script>
 const look = (frame) => {
   const page = frame.contentDocument, view = frame.contentWindow;
   const images = [...page.images], input = page.querySelector("input");
+  for (const details of page.querySelectorAll("details")) details.open = true;
   const visible = () => images.filter((image) => image.checkVisibility()).map((image) => image.alt);
   const found = {
     images: images.length, broken: images.filter((image) => !image.complete || !image.naturalWidth).length,
