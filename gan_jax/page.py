@@ -349,14 +349,11 @@ def _warning(warning: Mapping[str, Any]) -> str:
 
 def _pictures(workdir: Path) -> str:
   """Real images beside the samples, then the other kinds of pictures."""
-  kinds: dict[str, list[tuple[int, Path]]] = {}  # ROUND.png and ROUND_KIND.png; people keep others there too
-  for path in (workdir / "samples").glob("*.png"):
-    step, _, kind = path.stem.partition("_")
-    if step.isdecimal() and _size(path):
-      kinds.setdefault(kind, []).append((int(step), path))
+  whole = {kind: [(s, path) for s, path in all_of if _size(path)] for kind, all_of in report.pictures(workdir).items()}
+  kinds = {kind: pictures for kind, pictures in whole.items() if pictures}
   real = workdir / "samples" / "real.png"
   budget = _BYTES // max(len(kinds), 1)
-  figures = {kind: _slider(kind, sorted(pictures), budget) for kind, pictures in sorted(kinds.items())}
+  figures = {kind: _slider(kind, pictures, budget) for kind, pictures in kinds.items()}
   samples = figures.pop("", '<p class="quiet">No samples yet.</p>' if not figures else "")
   if samples and _size(real):
     samples = f"<figure><h3>Real, held out</h3>{_image(real, 'Real images, held out')}</figure>{samples}"
@@ -504,7 +501,7 @@ def _details(workdir: Path, run: _Run) -> str:
   place = shlex.quote(f"--workdir={workdir}")
   experiment = run.environment.get("experiment")
   commands = {}
-  if any(path.stem.isdecimal() for path in (workdir / "samples").glob("*.png")):  # a translator does not sample
+  if "" in report.pictures(workdir):  # a translator does not sample
     commands["Sample from it"] = f"python -m experiments.sample {place}"
   commands["Evaluate it again"] = f"python -m experiments.evaluate {place}"
   if isinstance(experiment, str) and experiment:

@@ -135,6 +135,19 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
   figure.savefig(path, dpi=100)
 
 
+def pictures(workdir: Path) -> dict[str, list[tuple[int, Path]]]:
+  """The pictures of a run by kind, "" being samples: the round and the file of each, oldest first.
+
+  They are samples/ROUND.png and samples/ROUND_KIND.png; others that people keep there are left out.
+  """
+  kinds: dict[str, list[tuple[int, Path]]] = {}
+  for path in (workdir / "samples").glob("*.png"):
+    step, _, kind = path.stem.partition("_")
+    if step.isdecimal():
+      kinds.setdefault(kind, []).append((int(step), path))
+  return {kind: sorted(kinds[kind]) for kind in sorted(kinds)}
+
+
 def save_image(path: Path, image: np.ndarray) -> None:
   """Writes one image [H, W, C] in [-1, 1], C 1 or 3, as it is."""
   _picture(_pixels(image)).save(path)

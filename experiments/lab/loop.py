@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lab import configs, workdir
+from experiments.lab import configs, trackers, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from gan_jax import checkpoint, page, report, shard, train
@@ -60,6 +60,7 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
     FloatingPointError: if a loss stops being finite; what was saved before stays.
   """
   _check_lengths(config)
+  trackers.check(config)
   connect(config)
   mesh = _mesh(config)
   described, name = configs.plain(config), configs.name_of(given)
@@ -79,9 +80,10 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
         rows = report.read_metrics(folder / "metrics.jsonl", until=int(state.step))
         workdir.write(folder, described, _file_of(given))
         report.write_metrics(folder / "metrics.jsonl", rows)
-      for stage_run, after in itertools.zip_longest(left, left[1:]):
-        state = _play(stage_run, folder, name, state, config.train.rounds, checkpoints)
-        state = state if after is None else _carry(after, state)
+      with trackers.opened(config, folder, described, int(state.step), writes()) as tracked:
+        for stage_run, after in itertools.zip_longest(left, left[1:]):
+          state = _play(stage_run, folder, name, tracked, state, config.train.rounds, checkpoints)
+          state = state if after is None else _carry(after, state)
   if writes():
     page.save(folder, name)
     print(page.verdict(folder))
@@ -169,10 +171,18 @@ def _placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.
   return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
-def _play(stage_run: StageRun, folder: Path, name: str, state: TrainState, rounds: int, checkpoints: Any) -> TrainState:
+def _play(
+  stage_run: StageRun,
+  folder: Path,
+  name: str,
+  tracked: trackers.Trackers,
+  state: TrainState,
+  rounds: int,
+  checkpoints: Any,
+) -> TrainState:
   """The rounds that are left of a stage; `rounds` is how many the run has."""
   config, experiment, end = stage_run.stage.config, stage_run.played, stage_run.stage.end
-  observer = _Observer(stage_run, folder, name)
+  observer = _Observer(stage_run, folder, name, tracked)
   compiled: dict[int, Callable] = {}
   step = saved = int(state.step)
   began = time.perf_counter()
@@ -218,8 +228,8 @@ def _play(stage_run: StageRun, folder: Path, name: str, state: TrainState, round
 class _Observer:
   """What is seen of a stage's states: its evaluations, pictures and plots, written to the workdir."""
 
-  def __init__(self, stage_run: StageRun, folder: Path, name: str):
-    self._folder, self._name, self._real = folder, name, stage_run.experiment.dataset.test["x"]
+  def __init__(self, stage_run: StageRun, folder: Path, name: str, tracked: trackers.Trackers):
+    self._folder, self._name, self._tracked, self._real = folder, name, tracked, stage_run.experiment.dataset.test["x"]
     self._evaluate = jax.jit(stage_run.experiment.evaluate)
     self._pictures = [(picture, jax.jit(picture.draw)) for picture in stage_run.experiment.pictures]
 
@@ -227,6 +237,7 @@ class _Observer:
     if seen is not None:
       rows[-1] |= {name: _finite(value) for name, value in self._evaluate(seen).items()}
     report.append_metrics(self._folder / "metrics.jsonl", rows)
+    self._tracked.rows(rows)
 
   def draw(self, seen: TrainState, step: int) -> None:
     for picture, draw in self._pictures:
@@ -234,6 +245,7 @@ class _Observer:
       report.save_samples(path, np.asarray(draw(seen)), self._real, picture.columns)
     report.save_plot(self._folder / "metrics.png", report.read_metrics(self._folder / "metrics.jsonl"))
     page.save(self._folder, self._name)
+    self._tracked.pictures(step)
 
 
 def _chunks(stage_run: StageRun, step: int) -> Iterator[tuple[int, Any]]:

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
-from experiments.lab import configs, workdir
+from experiments.lab import configs, trackers, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from experiments.lab.loop import connect, writes
@@ -89,6 +89,7 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
       written then.
   """
   at_least_one("--seeds", seeds)
+  trackers.refuse(config)
   connect(config)
   mesh = _mesh(config, seeds * math.prod(map(len, grid.values())))
   described = {"grid": grid, "seeds": seeds} | configs.plain(config)
