@@ -29,7 +29,11 @@ def get_config() -> ConfigDict:
         "ema_decay": 0.999,  # per round, of the generator's moving average, which the samples are drawn from
         "stages": (),  # of a run that changes on its way: ({"rounds": 500, "FIELD": value, ...}, ...)
       },
-      "log": {"every": 50},  # rounds between lines of metrics.jsonl, each the mean over these; divides train.chunk
+      "log": {
+        "every": 50,  # rounds between lines of metrics.jsonl, each the mean over these; divides train.chunk
+        "tensorboard": False,  # whether rows and pictures are written as TensorBoard events too, in WORKDIR/tensorboard
+        "wandb": "",  # the project of Weights & Biases that gets them too; offline, unless WANDB_MODE says otherwise
+      },
       "eval": {
         "every": 1_000,  # rounds between evaluations, pictures included; a multiple of train.chunk
         "evaluators": ("samples",),  # files in experiments/evaluators; the settings of FILE are eval.FILE

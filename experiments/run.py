@@ -1,9 +1,9 @@
 """Trains an experiment: python -m experiments.run --config=EXPERIMENT[:VARIANT] [--config.SETTING=VALUE ...]
 [--workdir=DIR]
 
-The workdir gets config.json, environment.json, metrics.jsonl, warnings.jsonl, evaluation.json, samples/, checkpoints/ and
-report.html. Run the same command again to resume where the last checkpoint left off; ask for more rounds with
---config.train.rounds (where schedules span the run, the message says what to add).
+The workdir gets report.html, the page of the run; config.json, environment.json, metrics.jsonl, warnings.jsonl,
+evaluation.json, samples/ and checkpoints/. Run the same command again to resume where the last checkpoint left off; ask
+for more rounds with --config.train.rounds (where schedules span the run, the message says what to add).
 """
 
 from pathlib import Path

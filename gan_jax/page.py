@@ -11,6 +11,7 @@ import html
 import importlib.resources
 import json
 import math
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -136,7 +137,7 @@ def save_sweep(folder: Path, title: str) -> None:
 
 def _read(workdir: Path) -> _Run:
   config = _flat(report.read_json(workdir / "config.json") or {})
-  rows = [
+  rows: list[dict[str, Any]] = [
     {name: value if name == "step" else _finite(value) for name, value in row.items()}
     for row in report.read_metrics(workdir / "metrics.jsonl")
   ]
@@ -334,27 +335,25 @@ def _section(title: str, body: str) -> str:
 def _warnings(run: _Run) -> str:
   if not run.warnings:
     return "" if _watched(run) else '<p class="quiet">This run was not watched for warnings.</p>'
-  items = "".join(
-    f'<li id="warning-{i}"><b>{_text(_sentence(str(w["name"])))}</b><br>{_text(w["message"])}</li>'
-    for i, w in enumerate(run.warnings, 1)
-  )
+  items = "".join(f'<li id="warning-{i}">{_warning(w)}</li>' for i, w in enumerate(run.warnings, 1))
   return f'<ol class="warnings">{items}</ol>'
 
 
-def _sentence(text: str) -> str:
-  return text[:1].upper() + text[1:]
+def _warning(warning: Mapping[str, Any]) -> str:
+  """The message, which may begin with the name; settings to try do not break in two."""
+  name, message = str(warning["name"]), str(warning["message"])
+  rest = message.removeprefix(name) if message.startswith(name) else f". {_capitalised(message)}"
+  rest = re.sub(r"--[\w.]+=\S*[^\s.,;]", r"<code>\g<0></code>", _text(rest))
+  return f"<b>{_text(_capitalised(name))}</b>{rest}"
 
 
 def _pictures(workdir: Path) -> str:
   """Real images beside the samples, then the other kinds of pictures."""
-  kinds: dict[str, list[tuple[int, Path]]] = {}  # ROUND.png and ROUND_KIND.png; people keep others there too
-  for path in (workdir / "samples").glob("*.png"):
-    step, _, kind = path.stem.partition("_")
-    if step.isdecimal() and _size(path):
-      kinds.setdefault(kind, []).append((int(step), path))
+  whole = {kind: [(s, path) for s, path in all_of if _size(path)] for kind, all_of in report.pictures(workdir).items()}
+  kinds = {kind: pictures for kind, pictures in whole.items() if pictures}
   real = workdir / "samples" / "real.png"
   budget = _BYTES // max(len(kinds), 1)
-  figures = {kind: _slider(kind, sorted(pictures), budget) for kind, pictures in sorted(kinds.items())}
+  figures = {kind: _slider(kind, pictures, budget) for kind, pictures in kinds.items()}
   samples = figures.pop("", '<p class="quiet">No samples yet.</p>' if not figures else "")
   if samples and _size(real):
     samples = f"<figure><h3>Real, held out</h3>{_image(real, 'Real images, held out')}</figure>{samples}"
@@ -369,7 +368,7 @@ def _slider(kind: str, pictures: Sequence[tuple[int, Path]], budget: int) -> str
   largest = max(path.stat().st_size for _, path in pictures)
   most = min(len(pictures), _PICTURES, max(2, budget // largest))
   shown = [pictures[round(i * (len(pictures) - 1) / max(most - 1, 1))] for i in range(most)]
-  title = _KINDS.get(kind, _sentence(kind.replace("_", " ")))
+  title = _KINDS.get(kind, _capitalised(kind.replace("_", " ")))
   images = [_image(path, f"{title} after round {step:,}", f"round {step:,}") for step, path in shown]
   images = [image.replace("<img", "<img hidden", 1) for image in images[:-1]] + images[-1:]
   slide = f'<input type="range" min="0" max="{most - 1}" value="{most - 1}" autocomplete="off" aria-label="round of: '
@@ -405,7 +404,7 @@ def _curves(run: _Run) -> str:
   marks = [(i, w.get("round", w["step"])) for i, w in enumerate(run.warnings, 1)]
   panels = []
   for quantity, names in _quantities(run).items():
-    title = _TITLES.get(quantity) or _sentence(_label(run, quantity).rpartition("/")[2].replace("_", " "))
+    title = _TITLES.get(quantity) or _capitalised(_label(run, quantity).rpartition("/")[2].replace("_", " "))
     meaning = EXPLAINED.get(quantity) or _explanation(run, quantity).get("meaning", "")
     lines = {_series(name): [(r["step"], r[name]) for r in run.rows if r.get(name) is not None] for name in names}
     floor, most = (run.evaluation["measures"].get(quantity + end) for end in ("_floor", "_most"))
@@ -457,23 +456,30 @@ def _measures(run: _Run) -> str:
   if not shown:
     return ""
   shown.sort(key=lambda n: evaluation["headline"].index(n) if n in evaluation["headline"] else math.inf)
-  rows = []
-  for name in shown:
-    first, floor, most = _first(run, name), measures.get(f"{name}_floor"), measures.get(f"{name}_most")
-    meaning = _explanation(run, name).get("meaning")
-    cells = [
-      _number(measures[name], 4) + (f'<br><span class="quiet">at most {_number(most, 4)}</span>' if most else ""),
-      "" if floor is None else _number(floor, 4),
-      f'{_number(first[1], 4)}<br><span class="quiet">round {first[0]:,}</span>' if first else "",
-    ]
-    explained = f'<div class="meaning">{_text(meaning)}</div>' if meaning else ""
-    row = "".join(f"<td>{cell}</td>" for cell in cells)
-    rows.append(f'<tr><th scope="row">{_text(_sentence(_label(run, name)))}{explained}</th>{row}</tr>')
-  heads = "".join(f'<th scope="col">{head}</th>' for head in ("", "now", "real data", "at first"))
-  table = f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+  since = {first[0] for first in (_first(run, name) for name in shown) if first}
+  rows = "".join(_row(run, name, len(since) > 1) for name in shown)
+  first = f"round {since.pop():,}" if len(since) == 1 else "at first"
+  heads = "".join(f'<th scope="col">{head}</th>' for head in ("", "now", "real data", first))
+  table = f'<div class="scroll"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
   weights = f", of the {evaluation['weights']} weights" if evaluation["weights"] else ""
   lead = f'<p class="quiet">After round {evaluation["round"]:,}{_text(weights)}.</p>'
   return _section("Measures", f'{lead}<div class="measures">{table}{_protocol(evaluation["protocol"])}</div>')
+
+
+def _row(run: _Run, name: str, dated: bool) -> str:
+  """A measure's row of the table; `dated` if its first value has to say of which round it is."""
+  measures, first = run.evaluation["measures"], _first(run, name)
+  floor, most = measures.get(f"{name}_floor"), measures.get(f"{name}_most")
+  note = lambda text: f'<br><span class="quiet">{text}</span>'
+  cells = [
+    _number(measures[name], 4) + ("" if most is None else note(f"at most {_number(most, 4)}")),
+    "" if floor is None else _number(floor, 4),
+    _number(first[1], 4) + (note(f"round {first[0]:,}") if dated else "") if first else "",
+  ]
+  row = "".join(f"<td>{cell}</td>" for cell in cells)
+  meaning = _explanation(run, name).get("meaning")
+  explained = f'<tr class="meaning"><td colspan="4">{_text(meaning)}</td></tr>' if meaning else ""
+  return f'<tr><th scope="row">{_text(_capitalised(_label(run, name)))}</th>{row}</tr>{explained}'
 
 
 def _protocol(protocol: Mapping[str, Any]) -> str:
@@ -481,7 +487,7 @@ def _protocol(protocol: Mapping[str, Any]) -> str:
   for evaluator, settings in protocol.items():
     settings = settings if isinstance(settings, Mapping) else {"": settings}
     terms = "".join(f"<dt>{_text(name)}</dt><dd>{_text(_plain(value))}</dd>" for name, value in settings.items())
-    parts.append(f"<h3>{_text(_sentence(evaluator.replace('_', ' ')))}</h3><dl>{terms}</dl>")
+    parts.append(f"<h3>{_text(_capitalised(evaluator.replace('_', ' ')))}</h3><dl>{terms}</dl>")
   return f'<div><p class="quiet">How they were measured</p>{"".join(parts)}</div>' if parts else ""
 
 
@@ -495,7 +501,7 @@ def _details(workdir: Path, run: _Run) -> str:
   place = shlex.quote(f"--workdir={workdir}")
   experiment = run.environment.get("experiment")
   commands = {}
-  if any(path.stem.isdecimal() for path in (workdir / "samples").glob("*.png")):  # a translator does not sample
+  if "" in report.pictures(workdir):  # a translator does not sample
     commands["Sample from it"] = f"python -m experiments.sample {place}"
   commands["Evaluate it again"] = f"python -m experiments.evaluate {place}"
   if isinstance(experiment, str) and experiment:
@@ -584,6 +590,10 @@ def _cell(text: str) -> str:
 
 def _plot(path: Path) -> str:
   return f'<figure class="plot">{_image(path, "Metrics over rounds, of each setting")}</figure>' if _size(path) else ""
+
+
+def _capitalised(text: str) -> str:
+  return text[:1].upper() + text[1:]
 
 
 def _text(value: Any) -> str:

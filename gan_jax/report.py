@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,19 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
     axes.hist(samples[:, 0], bins, density=True, histtype="step", color="C0", label="generator")
   axes.legend(loc="upper right")
   figure.savefig(path, dpi=100)
+
+
+def pictures(workdir: Path) -> dict[str, list[tuple[int, Path]]]:
+  """The pictures of a run by kind, "" being samples: the round and the file of each, oldest first.
+
+  They are samples/ROUND.png and samples/ROUND_KIND.png; others that people keep there are left out.
+  """
+  kinds: dict[str, list[tuple[int, Path]]] = {}
+  for path in (workdir / "samples").glob("*.png"):
+    step, _, kind = path.stem.partition("_")
+    if step.isdecimal():
+      kinds.setdefault(kind, []).append((int(step), path))
+  return {kind: sorted(kinds[kind]) for kind in sorted(kinds)}
 
 
 def save_image(path: Path, image: np.ndarray) -> None:

@@ -1,10 +1,12 @@
 """The page of a run: its sentences, what it embeds, and how it behaves in a browser."""
 
 import base64
+import csv
 import html
 import json
 import re
 import shutil
+import subprocess
 import xml.etree.ElementTree
 
 import numpy as np
@@ -191,18 +193,36 @@ def test_what_others_write_is_escaped(tmp_path):
   report.append_metrics(tmp_path / "metrics.jsonl", [{"step": 4100, '"><i>/<u>': 1.0, "<u>": 2.0}])
   shutil.copy(tmp_path / "samples" / "0001000.png", tmp_path / "samples" / '0001000_"><i>.png')
   text = shown(tmp_path, '<script>alert("x")</script>')
-  assert not re.search(r"<(i|u|b|this|better)>(?!</i>|\w)", text.replace("<b>&lt;i&gt;</b>", ""))
+  assert not re.search(
+    r"<(i|u|b|this|better)>(?!</i>|\w)", text.replace("<b>&lt;i&gt;</b>", "")
+  )  # the name of a warning
   assert text.count("<script>") == 1 and "&lt;script&gt;alert(" in text and "&lt;better&gt;" in text
   assert "&lt;/script&gt;&lt;b&gt;" in text and "try &lt;this&gt; or that" in text
+
+
+def test_a_warning_says_its_name_once_and_marks_settings(tmp_path):
+  write(tmp_path)
+  message = "modes are collapsing since round 800. Try --config.a.b=c.d or --config.e=1e-4."
+  report.append_metrics(tmp_path / "warnings.jsonl", [WARNINGS[0] | {"message": message}, WARNINGS[1]])
+  items = re.findall(r'<li id="warning-\d">(.*?)</li>', shown(tmp_path))
+  assert items == [
+    "<b>Modes are collapsing</b> since round 800. Try <code>--config.a.b=c.d</code> or <code>--config.e=1e-4</code>.",
+    "<b>Divergence</b>. Numbers grow",
+  ]
 
 
 def test_measures_have_their_floor_first_value_meaning_and_protocol(tmp_path):
   text = shown(write(tmp_path))
   table = re.sub(r"<[^>]+>", "|", text[text.index("<tbody>") : text.index("</tbody>")])
   cells = [cell for cell in table.split("|") if cell]
-  assert cells[:7] == ["Fréchet distance", "Lower is &lt;better&gt;.", "41.23", "8.3", "512", "round 1,000", "Entropy"]
+  assert cells[:6] == ["Fréchet distance", "41.23", "8.3", "512", "Lower is &lt;better&gt;.", "Entropy"]
+  assert ">round 1,000</th></tr></thead>" in text
   assert "at most 2.303" in table and "not finite" in table and "1,234" in table
   assert "Image quality" in text and "<dt>samples</dt><dd>1,000</dd>" in text
+  report.append_metrics(tmp_path / "metrics.jsonl", [{"step": 2000, "entropy": 1.5}])
+  text = shown(tmp_path)
+  assert ">at first</th>" in text and '<td>512<br><span class="quiet">round 1,000</span></td>' in text
+  assert '<td>1.5<br><span class="quiet">round 2,000</span></td>' in text
 
 
 def test_commands_are_quoted(tmp_path):
@@ -290,3 +310,137 @@ def test_a_panel_of_any_values_stays_within_its_box(values):
   assert all(0 <= x <= curves.WIDTH and 0 <= y <= curves.HEIGHT for x, y in coordinates(svg))
   xml.etree.ElementTree.fromstring(svg)
   assert curves.panel({"none": []}, 10) == ""
+
+
+# A sweep
+
+
+def write_sweep(folder):
+  """Four members, of which best/ holds the third."""
+  (folder / "samples").mkdir(parents=True)
+  (folder / "best").mkdir()
+  config = {"train": {"rounds": 4000}, "seed": 5, "game": {"weight": 0.5}, "eval": {"best": "frechet"}}
+  (folder / "config.json").write_text(json.dumps({"grid": {"game.weight": [0.5, 10.0]}, "seeds": 2} | config))
+  (folder / "best" / "config.json").write_text(json.dumps(config | {"game": {"weight": 10}}))
+  members = [{"game.weight": w, "seed": s, "a/loss": w + s, "frechet": "nan"} for w in (0.5, 10.0) for s in (5, 6)]
+  summary = [{"game.weight": w, "metric": "a/<loss>", "median": 1234.56, "min": 0.1, "max": 2e4} for w in (0.5, 10.0)]
+  for file, rows in (("members.csv", members), ("sweep.csv", summary)):
+    with (folder / file).open("w", newline="") as opened:
+      writer = csv.DictWriter(opened, list(rows[0]))
+      writer.writeheader()
+      writer.writerows(rows)
+  for i in range(4):
+    image = np.full((4, 8, 8, 1), i / 4)
+    report.save_samples(folder / "samples" / f"member_{i:03d}.png", image, image)
+  report.save_image(folder / "sweep.png", np.zeros((700, 500, 1)))
+  return folder
+
+
+def test_a_sweep_shows_its_members_side_by_side_and_names_the_best(tmp_path):
+  folder = write_sweep(tmp_path / "sweep")
+  page.save_sweep(folder, "<i>")
+  text = (folder / "report.html").read_text()
+  assert pictures(text) == {"Metrics over rounds, of each setting": (folder / "sweep.png").read_bytes()} | {
+    f"Samples of member {i}": (folder / "samples" / f"member_{i:03d}.png").read_bytes() for i in range(4)
+  }
+  assert "The best by frechet is member 2: game.weight 10, seed 5." in text and text.count('class="best"') == 1
+  assert f"python -m experiments.sample --workdir={folder / 'best'}" in text
+  assert "game.weight 0.5, seed 6" in text and "a/loss 6.5<br>frechet not finite" in text
+  assert "a/&lt;loss&gt;</td><td>1,235</td><td>0.1</td><td>20,000</td>" in text and "<i>" not in text
+  assert "4 members, 4,000 rounds each." in text
+
+
+def test_a_sweep_without_pictures_or_a_best_member(tmp_path):
+  folder = write_sweep(tmp_path / "sweep")
+  shutil.rmtree(folder / "samples")
+  shutil.rmtree(folder / "best")
+  (folder / "sweep.png").unlink()
+  page.save_sweep(folder, "a title")
+  text = (folder / "report.html").read_text()
+  assert "The best" not in text and "<img" not in text and "Member 3" in text
+  (folder / "members.csv").unlink()
+  (folder / "sweep.csv").unlink()
+  page.save_sweep(folder, "a title")
+  assert "No members yet." in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("content", ["a,b\n1\n", "a,b\n1,2,3\n", 'a,b\n"1,2\n', "a,b\n\xff"])
+def test_a_damaged_table_is_named(tmp_path, content):
+  folder = write_sweep(tmp_path / "sweep")
+  (folder / "members.csv").write_bytes(content.encode("latin-1"))
+  with pytest.raises(ValueError, match=r"members\.csv is damaged"):
+    page.save_sweep(folder, "a title")
+
+
+# In a browser
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+# Opens each page in a frame of a given width, looks at it, moves its first slider to the left, and writes down what it
+# found. A frame without "allow-scripts" shows what is seen without scripts.
+HARNESS = """<!doctype html><title>harness</title><body>FRAMES<script>
+const look = (frame) => {
+  const page = frame.contentDocument, view = frame.contentWindow;
+  const images = [...page.images], input = page.querySelector("input");
+  for (const details of page.querySelectorAll("details")) details.open = true;
+  const visible = () => images.filter((image) => image.checkVisibility()).map((image) => image.alt);
+  const found = {
+    images: images.length, broken: images.filter((image) => !image.complete || !image.naturalWidth).length,
+    width: page.documentElement.scrollWidth, window: view.innerWidth, visible: visible(),
+    slider: input ? view.getComputedStyle(input).display : "", paper: view.getComputedStyle(page.body).backgroundColor,
+  };
+  if (input) {
+    input.value = input.min;
+    input.dispatchEvent(new view.Event("input"));
+    found.moved = visible();
+    found.caption = page.querySelector("output").textContent;
+    found.spoken = input.getAttribute("aria-valuetext");
+  }
+  return found;
+};
+addEventListener("load", () => {
+  const found = [...document.querySelectorAll("iframe")].map(look);
+  document.body.textContent = "FOUND" + JSON.stringify(found) + "END";
+});
+</script>"""
+
+
+def seen(folder, pages, *options):
+  """What the browser sees of (page, width, sandbox) each, and what it says."""
+  frames = [
+    f'<iframe src="{path.as_uri()}" style="width:{w}px;height:900px" {more}></iframe>' for path, w, more in pages
+  ]
+  harness = folder / "harness.html"
+  harness.write_text(HARNESS.replace("FRAMES", "".join(frames)))
+  command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--dump-dom"]
+  command += ["--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=10000"]
+  done = subprocess.run([*command, *options, harness.as_uri()], capture_output=True, text=True, timeout=120)
+  found = re.search("FOUND(.*)END", done.stdout)
+  assert found, done.stdout[:2000] + done.stderr[-2000:]
+  return json.loads(html.unescape(found[1])), done.stderr
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome on the PATH")
+def test_pages_in_a_browser(tmp_path):
+  """A finished run, an interrupted one and a sweep: nothing is wider than the window, and sliders change pictures."""
+  finished, interrupted = write(tmp_path / "finished"), write(tmp_path / "interrupted", rounds=20_000, upto=2500)
+  report.append_metrics(finished / "warnings.jsonl", [WARNINGS[0] | {"message": "--config." + "x" * 300}])
+  for folder in (finished, interrupted):
+    page.save(folder, "a title " + "y" * 200)
+  page.save_sweep(write_sweep(tmp_path / "sweep"), "a title")
+  paths = [folder / "report.html" for folder in (finished, interrupted, tmp_path / "sweep")]
+  pages = [(path, width, "") for path in paths for width in (400, 1400)]
+  pages.append((paths[0], 400, 'sandbox="allow-same-origin"'))
+  found, said = seen(tmp_path, pages)
+  assert "Uncaught" not in said
+  assert [(each["images"], each["broken"]) for each in found] == [(n, 0) for n in (9, 9, 5, 5, 5, 5, 9)]
+  assert all(each["width"] <= each["window"] for each in found)
+  assert [each["window"] for each in found] == [400, 1400] * 3 + [400]
+  for each, last in zip(found[:4], ("4,000", "4,000", "2,000", "2,000"), strict=True):
+    others = ["Real images, held out", f"X to y after round {last}"]
+    assert each["visible"] == [others[0], f"Samples after round {last}", others[1]]
+    assert each["moved"] == [others[0], "Samples after round 1,000", others[1]]
+    assert each["slider"] == "block" and each["caption"] == each["spoken"] == "round 1,000"
+  assert found[6]["slider"] == "none" and found[6]["visible"] == found[0]["visible"]
+  dark, _ = seen(tmp_path, pages[:1], "--blink-settings=preferredColorScheme=0")
+  assert {each["paper"] for each in found} == {"rgb(255, 255, 255)"} and dark[0]["paper"] == "rgb(21, 24, 27)"

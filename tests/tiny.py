@@ -87,6 +87,11 @@ EACH = _kept(
 )  # different games, or kinds of nets
 
 
+def timeless(rows: list[dict]) -> list[dict]:
+  """Rows of metrics without what the clock says."""
+  return [{name: value for name, value in row.items() if name not in ("seconds", "data/waiting")} for row in rows]
+
+
 def same(one, other) -> bool:
   """Whether two pytrees are equal bit for bit, keys included."""
   bits = lambda leaf: np.asarray(

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lab import configs, health, workdir
+from experiments.lab import configs, health, trackers, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from experiments.lab.observer import BEST, Observer, check_best, ended, finite
@@ -62,6 +62,7 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
     FloatingPointError: if a loss stops being finite; what was saved before stays.
   """
   _check_lengths(config)
+  trackers.check(config)
   connect(config)
   mesh = _mesh(config)
   described, name = configs.plain(config), configs.name_of(given)
@@ -84,11 +85,14 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
         workdir.write(folder, described, _file_of(given))
         for file, kept in zip(files, rows, strict=True):
           report.write_metrics(file, kept)
-      for stage_run, after in itertools.zip_longest(left, left[1:]):
-        state, over = _play(stage_run, folder, name, state, config.train.rounds, checkpoints)
-        if over or after is None:
-          break
-        state = _carry(after, state)
+      with trackers.opened(config, folder, described, int(state.step), writes()) as tracked:
+        for stage_run, after in itertools.zip_longest(left, left[1:]):
+          seen = stage_run.stage, stage_run.experiment
+          observer = Observer(*seen, folder, name, config.train.rounds, tracked) if writes() else None
+          state, over = _play(stage_run, observer, folder, state, checkpoints)
+          if over or after is None:
+            break
+          state = _carry(after, state)
   if writes():
     page.save(folder, name)
     print(page.verdict(folder))
@@ -178,14 +182,14 @@ def _placed(leaf: jax.ShapeDtypeStruct, sharding: jax.sharding.Sharding) -> jax.
 
 
 def _play(
-  stage_run: StageRun, folder: Path, title: str, state: TrainState, rounds: int, checkpoints: Any
+  stage_run: StageRun, observer: Observer | None, folder: Path, state: TrainState, checkpoints: Any
 ) -> tuple[TrainState, bool]:
-  """The rounds that are left of a stage, and whether `eval.patience` ends the run; `rounds` is how many the run has."""
+  """The rounds that are left of a stage, and whether `eval.patience` ends the run."""
   config, end = stage_run.stage.config, stage_run.stage.end
-  observer = Observer(stage_run.stage, stage_run.experiment, folder, title, rounds) if writes() else None
   step = saved = int(state.step)
   played, over = _played(stage_run, state), False
-  bar = tqdm(total=rounds, initial=step, unit="round", dynamic_ncols=True, disable=not writes())
+  total, silent = observer.rounds if observer else None, observer is None
+  bar = tqdm(total=total, initial=step, unit="round", dynamic_ncols=True, disable=silent)
   with _interruptible() as asked, bar:
     while step < end and not over and not shard.any_process(bool(asked)):  # a stop does not wait for what is being read
       try:

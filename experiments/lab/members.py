@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from experiments.evaluators import Evaluation
-from experiments.lab import configs, workdir
+from experiments.lab import configs, trackers, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from experiments.lab.loop import connect, writes
@@ -94,6 +94,7 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
   """
   began = time.perf_counter()
   at_least_one("--seeds", seeds)
+  trackers.refuse(config)
   if config.eval.patience:
     raise ConfigError("eval.patience ends a run early, but the members of a sweep all play the same number of rounds")
   connect(config)

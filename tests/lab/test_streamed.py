@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
+import tiny
 from PIL import Image
 
 from experiments.lab import configs, loop
@@ -34,13 +35,14 @@ def streamed(images, rounds=40):
   config.nets.generator.hidden = config.nets.discriminator.hidden = (16,)
   config.train.update({"rounds": rounds, "chunk": 10})
   config.log.every, config.eval.every, config.checkpoint.every, config.eval.samples.n = 5, 20, 20, 9
+  config.eval.evaluators = ("samples",)
   return config
 
 
 def rows(workdir):
   """Metrics without those of the clock, and these."""
   found = report.read_metrics(workdir / "metrics.jsonl")
-  return found, [row.pop("data/waiting", None) for row in found]
+  return tiny.timeless(found), [row.get("data/waiting") for row in found]
 
 
 def assert_same(state, other):
@@ -55,7 +57,6 @@ def test_resumed_equals_uninterrupted(images, tmp_path):
   (found, waiting), (again, _) = rows(tmp_path / "whole"), rows(tmp_path / "resumed")
   assert found == again
   assert waiting[::2] == [None] * 4 and all(0.0 <= share <= 1.0 for share in waiting[1::2])
-  assert len(np.unique(np.asarray(Image.open(tmp_path / "whole" / "metrics.png")))) > 10
 
 
 def test_the_next_chunk_is_read_while_one_is_played(images, tmp_path, monkeypatch):
