@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from tiny import timeless
 
 from experiments.lab import configs, loop, workdir
 from experiments.lab.build import build
@@ -63,7 +64,8 @@ def pixels(path: Path) -> np.ndarray:
 
 
 def same_metrics(first: Path, second: Path) -> bool:
-  return (first / "metrics.jsonl").read_text() == (second / "metrics.jsonl").read_text()
+  one, other = (timeless(report.read_metrics(workdir / "metrics.jsonl")) for workdir in (first, second))
+  return one == other
 
 
 def test_resumed_equals_uninterrupted(finished, tmp_path):
