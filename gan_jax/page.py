@@ -401,7 +401,8 @@ def _size(path: Path) -> tuple[int, int] | None:
 
 def _curves(run: _Run) -> str:
   end = max([row["step"] for row in run.rows], default=0)
-  marks = [(i, w.get("round", w["step"])) for i, w in enumerate(run.warnings, 1)]
+  since = lambda w: w["round"] if isinstance(w.get("round"), int) else w["step"]
+  marks = [(i, since(w)) for i, w in enumerate(run.warnings, 1)]
   panels = []
   for quantity, names in _quantities(run).items():
     title = _TITLES.get(quantity) or _capitalised(_label(run, quantity).rpartition("/")[2].replace("_", " "))

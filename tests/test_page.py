@@ -235,12 +235,13 @@ def test_commands_are_quoted(tmp_path):
 
 def test_warnings_are_marked_in_every_curve_and_listed(tmp_path):
   write(tmp_path)
-  report.append_metrics(tmp_path / "warnings.jsonl", WARNINGS)
+  report.append_metrics(tmp_path / "warnings.jsonl", [WARNINGS[0], WARNINGS[1] | {"round": "unknown"}])
   text = shown(tmp_path)
   panels = re.findall(r"<svg.*?</svg>", text)
   assert len(panels) == 4  # losses, gradients, seconds, the distance
   for panel in panels:
-    assert re.findall(r'href="#warning-(\d)"', panel) == ["1", "2"]
+    marks = re.findall(r'href="#warning-(\d)"><line x1="([\d.]+)"', panel)
+    assert [(number, float(x)) for number, x in marks] == [("1", 108.4), ("2", 199.0)]  # from 48 to 350, over 4,000
     xml.etree.ElementTree.fromstring(panel)
   assert text.count('id="warning-1"') == text.count('id="warning-2"') == 1
   assert page.EXPLAINED["gradient"] in html.unescape(text)
