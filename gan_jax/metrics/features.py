@@ -60,7 +60,7 @@ def extract(extractor: Extractor, images: np.ndarray, batch_size: int = 64) -> t
   Args:
     extractor: of this module, or one's own.
     images: [N, H, W, C], uint8, or floating-point in [-1, 1].
-    batch_size: images at once, on a CPU in each compiled call, which looks at two at a time.
+    batch_size: images in a call of the compiled program; a CPU looks at two of them at a time.
 
   Returns:
     Features [N, d], and logits [N, classes] or None.

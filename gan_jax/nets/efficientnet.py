@@ -5,13 +5,13 @@ Inference alone: batch norms are folded into the convolutions before them.
 """
 
 import functools
+import itertools
 import operator
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from gan_jax.nets.conv import conv
@@ -96,4 +96,4 @@ def _shifted(x, kernel, stride, pads):
   x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *pads, (0, 0))))
   until = lambda start, count: slice(start, start + stride * (count - 1) + 1, stride)
   seen = lambda i, j: x[:, until(i, rows), until(j, columns)] * kernel[None, None, None, i, j, 0]
-  return functools.reduce(operator.add, (seen(*place) for place in np.ndindex(kernel.shape[:2])))
+  return functools.reduce(operator.add, itertools.starmap(seen, itertools.product(*map(range, kernel.shape[:2]))))
