@@ -75,7 +75,13 @@ def _kept(key: Callable[[ConfigDict], Any]) -> list[str]:
   return list(found.values())
 
 
-EVERY = _kept(lambda config: (config.game, config.nets))  # different games, or settings
+def _game(config: ConfigDict) -> dict:
+  """The game's settings but for which f-divergence it is: each has tests of its own, and the same place in a round."""
+  settings = config.game.to_dict()
+  return settings | ({"divergence": "divergence" in settings} if "divergence" in settings else {})
+
+
+EVERY = _kept(lambda config: (_game(config), config.nets))  # different games, or settings
 EACH = _kept(
   lambda config: (config.game.name, sorted({net.name.partition(".")[0] for net in config.nets.values()}))
 )  # different games, or kinds of nets

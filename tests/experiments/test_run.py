@@ -346,13 +346,12 @@ def test_sample_before_the_first_checkpoint_leaves_the_workdir_alone(kept, tmp_p
   assert (home / "gan_jax" / "compiled").exists() == kept
 
 
-@pytest.mark.parametrize("module", ["experiments.run", "experiments.sweep"])
-def test_compiled_programs_are_not_kept_where_the_config_says_so(module, tmp_path):
+def test_compiled_programs_are_not_kept_where_the_config_says_so(tmp_path):
   mistake = "--config.game.discriminator_steps=0"
   for setting in (True, False):
     home = tmp_path / str(setting)
     arguments = FGAN, mistake, "--config.data.name=digits", f"--config.compilation_cache={setting}"
-    done = call(*arguments, module=module, env=os.environ | {"XDG_CACHE_HOME": str(home)})
+    done = call(*arguments, env=os.environ | {"XDG_CACHE_HOME": str(home)})
     one_message(done, "discriminator_steps is 0")
     assert (home / "gan_jax" / "compiled").exists() == setting
 

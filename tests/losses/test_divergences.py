@@ -559,8 +559,7 @@ def test_extreme_scores_in_float32_are_those_of_float64(name, parametrisation):
   """Value and gradient, finite, at +-1e3 and on the way there; and so are the losses made of them."""
   variational, loss = EXTREME[name].variational(parametrisation), fgan(EXTREME[name], parametrisation=parametrisation)
 
-  @jax.jit
-  def found(v, real, fake):
+  def found(v, real, fake):  # without jit: the operations are compiled once for all members
     sides = [jax.vmap(jax.value_and_grad(lambda v, side=side: side(variational.bend(v)))) for side in variational[:2]]
     losses = [
       jax.value_and_grad(f, (0, 1)) for f in (loss.discriminator, lambda real, fake: loss.generator(fake, real))
