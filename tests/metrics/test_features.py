@@ -41,7 +41,7 @@ def test_many_images_are_run_in_batches_that_compile_once():
   expected = 2.0 * (images / 127.5 - 1.0).mean((1, 2))
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
   np.testing.assert_array_equal(logits, -found)
-  assert CALLS == [(5, 4, 6, 3)] and found.dtype == np.float32
+  assert len(CALLS) == 1 and found.dtype == np.float32
   again, _ = features.extract(SIMPLE, (images / 127.5 - 1.0).astype(np.float32), batch_size=5)
   np.testing.assert_allclose(again, expected, rtol=1e-4, atol=1e-6)
   other = Extractor("means", Partial(means, jnp.float32(-2.0)))  # weights are arguments: only its head is missed

@@ -61,6 +61,16 @@ def test_efficientnet_names_photographs(lite):
   assert sum(guess[0] in PHOTOGRAPHS[name] for name, guess in zip(PHOTOGRAPHS, guesses)) >= 7
 
 
+@pytest.mark.parametrize("size, stride", [(3, 1), (3, 2), (5, 1), (5, 2)])
+def test_both_forms_of_a_convolution_of_each_channel(size, stride):
+  """That of the CPU, and that of accelerators."""
+  draw = np.random.default_rng(0).normal
+  x, kernel = (jnp.asarray(draw(size=shape), jnp.float32) for shape in ((2, 9, 14, 5), (size, size, 1, 5)))
+  pads = jax.lax.padtype_to_pads(x.shape[1:3], (size, size), (stride, stride), "SAME")
+  shifted, grouped = (form(x, kernel, stride, pads) for form in (efficientnet._shifted, efficientnet._grouped))
+  np.testing.assert_allclose(shifted, grouped, rtol=1e-4, atol=1e-5)
+
+
 def test_efficientnet_is_pytorchs(lite):
   """Of the same file, read by torch itself."""
   torch = pytest.importorskip("torch")
