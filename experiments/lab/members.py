@@ -22,11 +22,12 @@ from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from experiments.lab.loop import connect, writes
 from experiments.lab.observer import BEST, EVALUATION, check_best, description, finite
-from gan_jax import checkpoint, report, shard, train
+from gan_jax import checkpoint, page, report, shard, train
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import ConfigError, nearest
 from gan_jax.game import TrainState
 
+_DRAWN = 24  # members on the page, at most
 Values = dict[str, jax.Array]  # field of the config -> a number for each member
 
 
@@ -123,8 +124,13 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
     workdir.write(folder, described, given)
     report.write_text(folder / EVALUATION, json.dumps(explained | {"seconds": time.perf_counter() - began}, indent=2))
     _write(folder, rows, settings, histories, list(last))
+  whole = shard.fetch(mesh, state)
   if config.eval.best:
-    keep_best(folder, config, rows, grid, shard.fetch(mesh, state), given)
+    keep_best(folder, config, rows, grid, whole, given)
+  if writes():
+    _draw(folder, stages[-1].config, datasets[-1], whole, settings, seeds)
+    page.save_sweep(folder, configs.name_of(given))
+    print(f"done: {folder}/report.html")
   return rows
 
 
@@ -287,6 +293,19 @@ def _write(folder: Path, rows: list[dict], settings: list[dict], histories: list
   write_csv(folder / "sweep.csv", summary)
   save_plot(folder / "sweep.png", whole, settings, len(rows) // len(settings))
   print(table(summary))
+
+
+def _draw(
+  folder: Path, config: Config, dataset: Dataset, states: TrainState, settings: list[dict[str, float]], seeds: int
+) -> None:
+  """Draws samples/member_NNN.png, what a run shows without a name, of at most `_DRAWN` members."""
+  for i, setting in enumerate(settings[: -(-_DRAWN // seeds)]):
+    pictures = [each for each in build(with_values(config, setting), dataset).evaluation.pictures if not each.name]
+    for picture in pictures:
+      draw = jax.jit(picture.draw)
+      for member in range(i * seeds, min((i + 1) * seeds, _DRAWN)):
+        drawn = np.asarray(draw(member_of(states, member)))
+        report.save_samples(folder / "samples" / f"member_{member:03d}.png", drawn, dataset.test["x"], picture.columns)
 
 
 def _mesh(config: Config, members: int) -> jax.sharding.Mesh:

@@ -48,7 +48,7 @@ def test_a_run_leaves_what_it_promises(finished):
   rows = report.read_metrics(workdir / "metrics.jsonl")
   assert [row["step"] for row in rows] == list(range(5, 41, 5))
   assert {"discriminator/loss", "generator/loss", "discriminator/real", "discriminator/fake"} <= set(rows[0])
-  assert sorted(p.name for p in (workdir / "samples").iterdir()) == ["0000020.png", "0000040.png"]
+  assert sorted(p.name for p in (workdir / "samples").iterdir()) == ["0000020.png", "0000040.png", "real.png"]
   config = json.loads((workdir / "config.json").read_text())
   assert config["game"]["divergence"] == {"name": "divergences.kl"} and config["train"]["rounds"] == 40
   environment = json.loads((workdir / "environment.json").read_text())

@@ -232,17 +232,19 @@ def test_stages_of_a_sweep_are_those_of_a_run(tmp_path):
 
 
 def test_the_best_member_is_kept_as_a_run(tmp_path, capsys):
-  """Of two learning rates the one whose generator is nearer to 0: its state is a workdir of its own."""
+  """Of two learning rates the one whose players are nearer to 0: its state is a workdir of its own."""
   config = configs.load("dirac:r1", {"eval.best": "radius"})
   config.train.rounds = config.train.chunk = config.log.every = 20
   config.mesh.member = 1
-  grid = {"optimizer.generator.learning_rate": [1e-4, 0.1]}
+  grid = {"optimizer.generator.learning_rate": [0.1, 1e-4]}
   rows = members.sweep(config, grid, 1, tmp_path, "dirac:r1")
-  assert rows[1]["radius"] < rows[0]["radius"] - 0.1
+  assert rows[1]["radius"] < rows[0]["radius"] - 0.05
   experiment, state = load(tmp_path / "best")
   kept = members.build(trained.stage_of(tmp_path / "best", "newest")[0]).evaluation.measure(state)
   np.testing.assert_allclose(kept["radius"], rows[1]["radius"], rtol=1e-5)
   assert int(state.step) == 20 and "best radius" in capsys.readouterr().out
+  page = (tmp_path / "report.html").read_text()
+  assert "Samples of member 1" in page and (tmp_path / "samples" / "member_001.png").exists()
   with pytest.raises(ConfigError, match="holds a sweep; the best of its members"):
     load(tmp_path)
   for setting, value, message in (("best", "radios", "which no evaluator measures. Did you"), ("patience", 2, "early")):

@@ -43,7 +43,9 @@ def test_a_run_of_stages_plays_all_of_them(whole):
   rows = report.read_metrics(workdir / "metrics.jsonl")
   assert [row["step"] for row in rows] == list(range(5, 71, 5)) and int(state.step) == 70
   assert [state.params["generator"][f"Dense_{i}"]["kernel"].shape for i in range(3)] == [(64, 8), (8, 8), (8, 64)]
-  assert sorted(p.name for p in (workdir / "samples").iterdir()) == [f"00000{n}.png" for n in (20, 40, 50, 60, 70)]
+  assert sorted(p.name for p in (workdir / "samples").iterdir()) == [f"00000{n}.png" for n in (20, 40, 50, 60, 70)] + [
+    "real.png"
+  ]
 
 
 class Killed(BaseException):
