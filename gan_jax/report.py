@@ -127,9 +127,11 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
     axes.set_aspect("equal")
   else:
     low, high = np.quantile(data, [0.001, 0.999])
-    bins = np.linspace(low - 0.1 * (high - low), high + 0.1 * (high - low), 80)
+    margin = 0.1 * (high - low) or 1.0  # around data that is one point
+    bins = np.linspace(low - margin, high + margin, 80)
     axes.hist(data[:, 0], bins, density=True, color="0.75", label="data")
-    axes.hist(samples[:, 0], bins, density=True, histtype="step", color="C0", label="generator")
+    seen = np.clip(samples[:, 0], bins[0], bins[-1])  # what lies beyond, at the edge
+    axes.hist(seen, bins, density=True, histtype="step", color="C0", label="generator")
   axes.legend(loc="upper right")
   figure.savefig(path, dpi=100)
 
