@@ -1,5 +1,6 @@
 """A small classifier, trained here on labelled images: a judge of labels, and the features behind its judgement."""
 
+import dataclasses
 import hashlib
 import math
 import pathlib
@@ -12,7 +13,7 @@ import optax
 from jax.tree_util import Partial
 
 from gan_jax import cache
-from gan_jax.metrics.features import Extractor, decoded
+from gan_jax.metrics.features import Extractor, decoded, extract
 from gan_jax.nets.conv import conv
 
 
@@ -69,11 +70,10 @@ def train(
     tx = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
     data = jnp.asarray(images), jnp.asarray(labels, jnp.int32)
     params = _descend(tx, steps, batch_size, shift, params, *data, jax.random.key(seed))
-    accuracy = _accuracy(params, test_images, test_labels)
+    accuracy = _accuracy(_extractor(params), test_images, test_labels)
     arrays = {str(i): np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(params))}
     cache.store(name, arrays | {"accuracy": np.asarray(accuracy)})
-  name = f"a classifier of the data's {classes} classes"
-  return Extractor(name, Partial(_features, params[:-1]), Partial(_logits, *params[-1]), accuracy)
+  return dataclasses.replace(_extractor(params), accuracy=accuracy)
 
 
 def _check(what, images, shape, labels, classes):
@@ -115,11 +115,6 @@ def _logits(kernel: jax.Array, bias: jax.Array, features: jax.Array) -> jax.Arra
   return features @ kernel + bias[None]
 
 
-def _predict(params: Any, x: jax.Array) -> jax.Array:
-  *trunk, (kernel, bias) = params
-  return _logits(kernel, bias, _features(trunk, x))
-
-
 def _move(images, key, by):
   """Each image moved by its own -by..by pixels down and across."""
   count, height, width, channels = images.shape
@@ -130,7 +125,7 @@ def _move(images, key, by):
 
 def _descend(tx, steps, batch_size, shift, params, images, labels, key):
   def loss(params, x, label):
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(_predict(params, x), label))
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(_extractor(params).logits(x), label))
 
   def run(params, images, labels, key):
     def step(carry, key):
@@ -147,7 +142,12 @@ def _descend(tx, steps, batch_size, shift, params, images, labels, key):
   return jax.jit(run)(params, images, labels, key)
 
 
-def _accuracy(params, images, labels):
-  predict = jax.jit(lambda params, images: jnp.argmax(_predict(params, decoded(images)), axis=1))
-  parts = [predict(params, images[i : i + 500]) for i in range(0, len(images), 500)]
-  return float(np.mean(np.concatenate(parts) == labels))
+def _extractor(params):
+  *trunk, (kernel, bias) = params
+  name = f"a classifier of the data's {len(bias)} classes"
+  return Extractor(name, Partial(_features, trunk), Partial(_logits, kernel, bias))
+
+
+def _accuracy(extractor, images, labels):
+  _, logits = extract(extractor, images)
+  return float(np.mean(np.argmax(logits, axis=1) == labels))  # pyright: ignore[reportArgumentType, reportCallIssue]
