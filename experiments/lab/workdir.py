@@ -16,6 +16,7 @@ from experiments.lab import configs
 from gan_jax import report
 from gan_jax.errors import ConfigError
 
+ENVIRONMENT = "environment.json"  # what a run was made with
 # The settings, and sections of settings, that a run may change when it resumes: not the game's course.
 LENGTH = {"train.rounds", "train.chunk", "log", "eval", "checkpoint", "mesh", "distributed", "compilation_cache"}
 
@@ -64,7 +65,7 @@ def write(workdir: Path, described: Mapping[str, Any], experiment: str) -> None:
   workdir.mkdir(parents=True, exist_ok=True)
   report.write_text(workdir / "config.json", json.dumps(described, indent=2))
   record = {"experiment": experiment} | environment()
-  report.write_text(workdir / "environment.json", json.dumps(record, indent=2))
+  report.write_text(workdir / ENVIRONMENT, json.dumps(record, indent=2))
 
 
 def environment(*packages: str) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""The table of results: medians and ranges of sweeps that are written by hand."""
+
+import json
+
+import pytest
+
+from experiments.lab import results
+from experiments.lab.members import write_csv
+from gan_jax.errors import ConfigError
+
+
+def sweep(folder, experiment, values, extractor="a classifier"):
+  folder.mkdir(parents=True)
+  rows = [{"seed": 10 + i, "frechet": v, "frechet_floor": 2.0, "loss": 0.1} for i, v in enumerate(values)]
+  write_csv(folder / "members.csv", rows)
+  described = {
+    "headline": ["frechet", "absent"],
+    "explained": {"frechet": {"label": "Fréchet distance", "meaning": ""}},
+    "protocol": {"images": {"samples": 100, "extractor": extractor, "accuracy": 0.98765, "why": "not said"}},
+    "seconds": 180.0,
+  }
+  files = {
+    "config.json": {"seeds": len(values), "grid": {}, "train": {"rounds": 4000}},
+    "evaluation.json": described,
+    "environment.json": {"experiment": experiment, "processor": "a CPU", "devices": ["cpu:0 cpu", "cpu:1 cpu"]},
+  }
+  for name, content in files.items():
+    (folder / name).write_text(json.dumps(content))
+
+
+def test_a_line_for_each_sweep_and_a_note_for_each_protocol(tmp_path):
+  sweep(tmp_path / "b", "vanilla:minimax", [9.0, 5.0, 6.0])
+  sweep(tmp_path / "a" / "deep", "fgan_kl", [3.0])
+  sweep(tmp_path / "c", "dcgan", [4.0, 4.0], extractor="another")
+  lines = results.table(tmp_path).splitlines()
+  assert lines[2:5] == [
+    "| `dcgan` | Fréchet distance 4, real data 2 | (2) | 10 to 11 | 4,000 | 1.5 min | a CPU, 2 x cpu |",
+    "| `fgan_kl` | Fréchet distance 3, real data 2 | (1) | 10 | 4,000 | 3.0 min | a CPU, 2 x cpu |",
+    "| `vanilla_minimax` | Fréchet distance 6 (5 to 9), real data 2 | (1) | 10 to 12 | 4,000 | 1.0 min "
+    "| a CPU, 2 x cpu |",
+  ]
+  assert lines[6] == "(1) samples: 100; extractor: a classifier; accuracy: 0.988."
+  assert lines[8] == "(2) samples: 100; extractor: another; accuracy: 0.988."
+
+
+def test_a_page_is_filled_between_its_marks_again_and_again():
+  page = f"# Results\n{results.BEGIN}\nold\n{results.END}\nbelow\n"
+  once = results.filled(page, "| new |")
+  assert once == f"# Results\n{results.BEGIN}\n| new |\n{results.END}\nbelow\n" == results.filled(once, "| new |")
+  for wrong in ("no marks", f"{results.END} {results.BEGIN}"):
+    with pytest.raises(ConfigError, match="has no place for the table"):
+      results.filled(wrong, "| new |")
+
+
+def test_what_is_not_there_is_told(tmp_path):
+  with pytest.raises(ConfigError, match="holds no sweep that is finished"):
+    results.table(tmp_path)
+  sweep(tmp_path / "a", "fgan_kl", [3.0])
+  (tmp_path / "a" / "evaluation.json").unlink()
+  with pytest.raises(ConfigError, match="is no whole sweep"):
+    results.table(tmp_path)
