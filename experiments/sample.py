@@ -13,6 +13,7 @@ from gan_jax import report, train
 from gan_jax.errors import ConfigError
 
 WORKDIR = flags.DEFINE_string("workdir", None, "a run that experiments.run has left")
+CHECKPOINT = flags.DEFINE_string("checkpoint", "newest", "newest, best (where the run has eval.best), or a round")
 N = flags.DEFINE_integer("n", 64, "how many samples")
 OUT = flags.DEFINE_string("out", "samples.png", "the picture to write")
 SEED = flags.DEFINE_integer("seed", 0, "of the latents; the run's own seed gives those of its pictures")
@@ -25,7 +26,7 @@ def main() -> None:
   out = Path(OUT.value)
   if out.suffix != ".png":
     raise ConfigError(f"--out is {out}; a picture is written as PNG, so its name has to end in .png")
-  experiment, state = load(WORKDIR.value)
+  experiment, state = load(WORKDIR.value, CHECKPOINT.value)
   if experiment.game.sample is None:
     other = ": it translates, python -m experiments.translate" if experiment.game.translate else ""
     raise ConfigError(f"the game of the run in {WORKDIR.value} does not sample{other}")
