@@ -10,6 +10,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments.lab import cli, judge
+from gan_jax.errors import ConfigError
 
 WORKDIR = flags.DEFINE_string("workdir", None, "a run that experiments.run has left")
 CHECKPOINT = flags.DEFINE_string("checkpoint", "newest", "newest, best (where the run has eval.best), or a round")
@@ -17,7 +18,7 @@ WEIGHTS = flags.DEFINE_enum("weights", "averaged", ["averaged", "raw"], "of the 
 IMAGES = flags.DEFINE_string("images", None, "a folder of generated images, in place of --workdir")
 REFERENCE = flags.DEFINE_string("reference", None, "a folder of real images to compare them with")
 TRAIN = flags.DEFINE_string("train", None, "a folder of the images that their generator was trained on, if known")
-N = flags.DEFINE_integer("n", 0, "samples; 0: as many as are held out, and at most 10,000")
+N = flags.DEFINE_integer("n", 0, "samples; 0: as many as are held out, at most 10,000; of a folder all")
 EXTRACTOR = flags.DEFINE_string("extractor", "", "classifier, discriminator, efficientnet or inception; else what fits")
 INCEPTION = flags.DEFINE_string("inception", "", "the file of InceptionV3's weights")
 TENSORFLOW = flags.DEFINE_bool("tensorflow", False, "resize for InceptionV3 as the first FID did")
@@ -27,7 +28,17 @@ OUT = flags.DEFINE_string("out", None, "the JSON file; if not given evaluation.j
 
 def main() -> None:
   settings = {"n": N.value, "extractor": EXTRACTOR.value, "weights": INCEPTION.value, "tensorflow": TENSORFLOW.value}
-  if WORKDIR.value is not None and IMAGES.value is None:
+  if INCEPTION.value:
+    settings["extractor"] = settings["extractor"] or "inception"
+  if (INCEPTION.value or TENSORFLOW.value) and settings["extractor"] != "inception":
+    raise ConfigError("--inception and --tensorflow are for --extractor=inception")
+  of_folders = [flag.name for flag in (IMAGES, REFERENCE, TRAIN, RESOLUTION) if flag.value is not None]
+  of_a_run = [flag.name for flag in (WORKDIR, CHECKPOINT, WEIGHTS) if flag.present]
+  if of_folders and of_a_run:
+    raise ConfigError(f"--{of_a_run[0]} is for a run and --{of_folders[0]} for folders of pictures; give one kind")
+  if N.value < 0:
+    raise ConfigError(f"--n is {N.value}; it has to be at least 0")
+  if WORKDIR.value is not None:
     found = judge.of_run(Path(WORKDIR.value), CHECKPOINT.value, WEIGHTS.value == "raw", settings)
     out = Path(OUT.value or Path(WORKDIR.value) / "evaluated.json")
   else:

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 
 from gan_jax.errors import ConfigError
@@ -30,11 +31,19 @@ def save(checkpoints: ocp.CheckpointManager, state: TrainState) -> None:
 
 
 def save_alone(folder: str | Path, state: TrainState) -> None:
-  """Saves `state` in place of what is in the folder, at once; a state of the same round or a later one stays."""
+  """Saves `state` in place of what is in the folder, at once; a state of the same round or a later one stays.
+
+  In one process of several, a state that is whole here is written as every process has it.
+  """
   with open_folder(folder, keep=1) as checkpoints:
     step = checkpoints.latest_step()
     if step is None or step < int(state.step):
-      save(checkpoints, state)
+      checkpoints.save(int(state.step), args=ocp.args.StandardSave(jax.tree.map(_host, _plain(state))))
+
+
+def _host(leaf: Any) -> Any:
+  """In NumPy what orbax would not take for shared by all processes."""
+  return np.asarray(leaf) if jax.process_count() > 1 and leaf.is_fully_addressable else leaf
 
 
 def restore(checkpoints: ocp.CheckpointManager, like: TrainState, step: int | None = None) -> TrainState | None:

@@ -37,8 +37,9 @@ EXPLAINED = {
   "1 it knows the training examples by heart.",
   "health/margin": "The mean score of real examples less that of generated ones. Its size depends on the loss.",
   "health/variety": "How varied samples are, against real examples. Near 1 is good; near 0 modes are collapsing.",
+  "health/saturation": "The share of generated values at an end of their range, less that of real ones: near 0.",
   "health/change": "How far samples are from those of the averaged weights, in distances between real examples.",
-  "seconds": "The time that the rounds took since the point before; the first ones include compiling.",
+  "seconds": "The time since the point before, with evaluations and pictures; the first ones include compiling.",
   "data/waiting": "The share of the time that was spent waiting for data. Near 0 is good.",
 }
 _TITLES = {
@@ -48,6 +49,7 @@ _TITLES = {
   "health/seen_above_unseen": "Seen scored above unseen",
   "health/margin": "Margin",
   "health/variety": "Variety of the samples",
+  "health/saturation": "Saturation",
   "health/change": "Change of the samples",
   "seconds": "Seconds",
   "data/waiting": "Waiting for data",

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,15 +13,15 @@ from experiments.evaluators import Context, Evaluation, Judgement
 from gan_jax import cache, report, train
 from gan_jax.data.dataset import Dataset, decode
 from gan_jax.errors import ConfigError, nearest
-from gan_jax.metrics import classifier, features, neighbours, quality
+from gan_jax.metrics import classifier, features, neighbours, quality, resize
 from gan_jax.metrics.features import Extractor
 from gan_jax.metrics.quality import Features
+from gan_jax.nets import efficientnet, folded, inception
 
 EXPLAINED = {
   "frechet": (
     "Fréchet distance",
-    "how far features of samples are from those of held-out images, both taken for Gaussian; lower is better, and "
-    "training images get the floor",
+    "how far features of samples are from those of held-out images, both taken for Gaussian; lower is better",
   ),
   "frechet_infinity": ("Fréchet distance of infinitely many samples", "the same without the bias of few samples"),
   "kid": ("kernel distance (KID)", "the same question by a kernel, without bias: 0 for equal distributions"),
@@ -37,6 +38,7 @@ EXPLAINED = {
 }
 HEADLINE = ("frechet", "class_entropy", "precision", "recall", "memorisation")
 _BATCH, _MOST, _SHOWN, _BESIDE = 100, 10_000, 8, 5
+_FEW = 10  # images on each side, which every measure needs more than
 
 
 def make(
@@ -48,11 +50,12 @@ def make(
   weights: str = "",
   tensorflow: bool = False,
   k: int = 5,
+  train_images: int = 10_000,
 ) -> Evaluation:
   """`metrics.quality` of samples against the held-out split, and a picture of samples beside their nearest neighbours.
 
-  Samples are rounded to 256 levels first, as if they had been stored. Of more than 10,000 training images that many are
-  looked at, evenly spread.
+  Samples are rounded to 256 levels first, as if they had been stored. Memorisation is measured where all training
+  images are looked at, which they are not if they are streamed, drawn without end, or more than `train_images`.
 
   Args:
     context: of a game that samples images.
@@ -62,6 +65,7 @@ def make(
     weights: the file of the Inception network's.
     tensorflow: whether images are resized for it as the first FID did, and not as clean-fid does.
     k: neighbours, of precision and recall.
+    train_images: how many training images are looked at, at most, evenly spread.
 
   Raises:
     ConfigError: if the game makes no images, or the extractor is unknown or not to be had.
@@ -69,48 +73,66 @@ def make(
   game, dataset = context.game, context.dataset
   if game.sample is None or len(dataset.shape) != 3:
     raise ConfigError("it judges images that are sampled, and this game makes none")
-  if n < 0 or k < 1:
-    raise ConfigError(f"n is {n} and k is {k}; they have to be at least 0 and 1")
+  held_out = spread(np.asarray(dataset.test["x"]), _MOST)
+  count = n or min(len(held_out), 1_000)
+  if k < 1 or train_images < 1 or min(count, len(held_out)) <= max(k, _FEW):
+    raise ConfigError(
+      f"{count} samples, {len(held_out)} held-out images, k = {k} and {train_images} training images: the last two "
+      f"have to be at least 1, and of samples and held-out images more than {max(k, _FEW)} are needed"
+    )
   name, why = (extractor, "") if extractor else features.default(dataset.classes > 0, game.features is not None)
   opened = opener(name, dataset, game.features, weights, tensorflow)
-  held_out, sampled = spread(np.asarray(dataset.test["x"])), jax.jit(lambda nets, key: game.sample(*nets, key, _BATCH))
-  count, seen = n or min(len(held_out), 1_000), functools.cache(lambda: training_images(dataset, count))
+  sampled = jax.jit(lambda nets, key: game.sample(*nets, key, _BATCH))
+  seen = functools.cache(lambda: training_images(dataset, count, train_images))
 
   def judge(state):
     nets = train.averaged(state)
     keys = jax.random.split(train.evaluation_key(state.key), -(-count // _BATCH))
     samples = np.concatenate([report.pixels(np.asarray(sampled(nets, key))) for key in keys])[:count]
-    found = compare(opened(*nets), samples, held_out, seen(), k)
+    found = compare(opened(*nets), samples, held_out, *seen(), k, keep=name != "discriminator")
     return found._replace(protocol=found.protocol | ({"why": why} if why else {}))
 
   return Evaluation(judge=judge, explained=EXPLAINED, headline=HEADLINE)
 
 
 def compare(
-  extractor: Extractor, samples: np.ndarray, held_out: np.ndarray, seen: np.ndarray | None, k: int = 5
+  extractor: Extractor,
+  samples: np.ndarray,
+  held_out: np.ndarray,
+  seen: np.ndarray | None = None,
+  whole: bool = False,
+  k: int = 5,
+  keep: bool = True,
 ) -> Judgement:
   """What `metrics.quality` says of samples, how it was found, and the picture "neighbours".
+
+  Where there is no saying, such as of features that are not finite, the protocol says why in place of numbers.
 
   Args:
     extractor: of the features.
     samples: [N, H, W, C] uint8.
-    held_out: the reference, [M, H, W, C] uint8; what is extracted of these and of `seen` is kept in `cache`.
-    seen: images that the generator was trained on, likewise; None where there are none, or none that are known.
+    held_out: the reference, [M, H, W, C] uint8.
+    seen: images that the generator was trained on, likewise; None where none are known.
+    whole: whether these are all of them.
     k: neighbours, of precision and recall.
+    keep: whether what is extracted of real images is kept in `cache`.
   """
-  of_samples = Features(*features.extract(extractor, samples))
-  of_seen = None if seen is None else _kept(extractor, seen)
-  numbers = quality.measure(of_samples, _kept(extractor, held_out), of_seen, k)
+  look = _kept if keep else lambda *given: Features(*features.extract(*given))
+  of_samples, of_seen = Features(*features.extract(extractor, samples)), None if seen is None else look(extractor, seen)
   protocol = {
     "samples": len(samples),
-    "reference": f"{len(held_out):,} held-out images",
-    "training images": 0 if seen is None else len(seen),
+    "reference": f"{len(held_out):,} real images",
+    "training images": f"{0 if seen is None else len(seen):,}{'' if whole or seen is None else ', not all'}",
     "extractor": extractor.name,
     "accuracy of the extractor": extractor.accuracy,
     "features": of_samples.features.shape[1],
     "neighbours": k,
   }
   protocol = {what: value for what, value in protocol.items() if value is not None}
+  try:
+    numbers = quality.measure(of_samples, look(extractor, held_out), of_seen, k, whole)
+  except ValueError as error:
+    return Judgement({}, protocol | {"not measured": str(error)})
   if seen is None or of_seen is None:
     return Judgement(numbers, protocol)
   beside = neighbours.nearest(of_samples.features[:_SHOWN], of_seen.features, min(_BESIDE, len(seen)))[1]
@@ -146,37 +168,48 @@ def opener(
     raise ConfigError(f"extractor is {name!r}, which is not known.{nearest(name, [*makers, 'discriminator'])}")
   if name == "classifier" and not ({"x", "label"} <= set(dataset.arrays) and "label" in dataset.test):
     raise ConfigError(f"{dataset.name} has no labels at hand to train a classifier on; choose another extractor")
-  if name == "inception" and not weights:
-    raise ConfigError("extractor inception needs the file of its weights: eval.images.weights=FILE")
+  if name == "inception":
+    features.check_inception(weights)
   make_once = functools.cache(makers[name])
   return lambda params, stats: make_once()
 
 
-def spread(images: np.ndarray, most: int = _MOST) -> np.ndarray:
+def spread(images: np.ndarray, most: int) -> np.ndarray:
   """At most so many of the images, evenly spread, for they may be sorted."""
   return images if len(images) <= most else images[np.linspace(0, len(images) - 1, most).astype(int)]
 
 
-def training_images(dataset: Dataset, n: int) -> np.ndarray:
-  """Those that measures look at, uint8: all, but of many 10,000; n where they are drawn without end or streamed."""
-  if "x" in dataset.arrays and len(dataset.arrays["x"]) and dataset.size is not None:
-    return spread(np.asarray(dataset.arrays["x"]))
+def training_images(dataset: Dataset, n: int, most: int) -> tuple[np.ndarray, bool]:
+  """Those that measures look at, uint8, of the shape that a game sees, and whether they are all.
+
+  n where they are drawn without end or streamed, else at most `most`. Squares are cut out of the middle.
+  """
+  if dataset.size is not None and "x" in dataset.arrays:
+    return spread(_cut(dataset, np.asarray(dataset.arrays["x"])), most), dataset.size <= most
   if dataset.stream is not None:
-    return np.asarray(next(dataset.stream(n, 0, 0, (0, 1)))["x"])
+    return np.asarray(next(dataset.stream(n, 0, 0, (0, 1)))["x"]), False
   assert dataset.draw is not None
-  return report.pixels(np.asarray(dataset.draw(jax.random.key(0), n)["x"]))
+  return report.pixels(np.asarray(dataset.draw(jax.random.key(0), n)["x"])), False
+
+
+def _cut(dataset: Dataset, images: np.ndarray) -> np.ndarray:
+  """Stored images, which may be larger, as a game sees them."""
+  (height, width), (top, left) = dataset.shape[:2], ((a - b) // 2 for a, b in zip(images.shape[1:3], dataset.shape))
+  return images[:, top : top + height, left : left + width]
 
 
 def _classifier(dataset: Dataset) -> Extractor:
   images, labels, test_images, test_labels = (
     np.asarray(split[name]) for split in (dataset.arrays, dataset.test) for name in ("x", "label")
   )
-  return classifier.train(images, labels, test_images, test_labels, dataset.classes)
+  return classifier.train(_cut(dataset, images), labels, test_images, test_labels, dataset.classes)
 
 
 def _kept(extractor: Extractor, images: np.ndarray) -> Features:
-  """The features of real images, extracted once."""
+  """The features of real images, extracted once with this code."""
   digest = hashlib.sha256(repr((extractor.name, images.shape)).encode() + np.ascontiguousarray(images).tobytes())
+  for module in (features, resize, efficientnet, folded, inception):
+    digest.update(Path(module.__file__ or "").read_bytes())
   for leaf in jax.tree.leaves(extractor):
     digest.update(np.asarray(leaf).tobytes())
   name = f"features-{digest.hexdigest()[:32]}.npz"

@@ -65,7 +65,7 @@ def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
   counts = " and ".join(f"{len(dataset.test[domain]):,} of {domain}" for domain in dataset.domains)
   protocol = {"reference": f"held-out images, {counts}"}
   if judges:
-    protocol["classifiers"] = f"of each domain, {judges['x'].name}; their accuracy stands beside"
+    protocol["classifiers"] = "one of each domain, trained on its labels; their accuracy stands beside"
   return Evaluation(measure, pictures, explained=_explained(), headline=HEADLINE, protocol=protocol)
 
 

@@ -25,6 +25,7 @@ _SCHEDULE = {
 }
 # The parts of a config that a stage may replace; the lengths between evaluations and checkpoints are the run's.
 _OF_A_STAGE = ("game", "nets", "optimizer", "data", "dtype", "eval")
+_OF_THE_RUN = ("eval.every", "eval.best", "eval.highest", "eval.patience")
 _BATCH = {"batch_size": inspect.Parameter("batch_size", inspect.Parameter.KEYWORD_ONLY, default=64)}
 
 
@@ -246,7 +247,7 @@ def stages(config: Config) -> list[Stage]:
   for i, stage in enumerate(described):
     changes = {field: value for field, value in stage.items() if field not in ("rounds", "keep_optimizers")}
     for field in changes:
-      if field.partition(".")[0] not in _OF_A_STAGE or field == "eval.every":
+      if field.partition(".")[0] not in _OF_A_STAGE or field in _OF_THE_RUN:
         raise ConfigError(
           f"train.stages[{i}] changes {field}, which is the whole run's; a stage changes {', '.join(_OF_A_STAGE)}"
         )

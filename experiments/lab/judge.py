@@ -16,7 +16,7 @@ from gan_jax.data.dataset import from_arrays
 from gan_jax.errors import ConfigError
 from gan_jax.metrics import features, quality
 
-_MOST = 10_000  # samples, unless more are asked for
+_MOST, _FEW = 10_000, 10  # samples, unless more are asked for; and what every measure needs more than
 
 
 def of_run(workdir: Path, checkpoint: str, raw: bool, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def of_run(workdir: Path, checkpoint: str, raw: bool, settings: Mapping[str, Any
     workdir: of the run.
     checkpoint: as `trained.load` takes it.
     raw: whether the generator's own weights are judged, in place of their moving average.
-    settings: of `evaluators.images`; what is empty is as in the run.
+    settings: of `evaluators.images`; what is empty is as in the run, but "n" as many as are held out.
 
   Raises:
     ConfigError: as `trained.load` and the evaluators do.
@@ -36,9 +36,9 @@ def of_run(workdir: Path, checkpoint: str, raw: bool, settings: Mapping[str, Any
   config, _, _ = trained.stage_of(workdir, checkpoint)
   if game.sample is not None and len(dataset.shape) == 3:
     given = {name: value for name, value in settings.items() if value}
-    count = {"n": min(len(dataset.test["x"]), _MOST)}
+    count = {"n": min(len(dataset.test["x"]), _MOST)}  # a run looks at fewer, for it does so often
     config.eval.evaluators = tuple(dict.fromkeys([*config.eval.evaluators, "images"]))
-    config.eval.images = {**count, **{k: v for k, v in config.eval.get("images", {}).items() if v}, **given}
+    config.eval.images = {**config.eval.get("images", {}), **count, **given}
   elif any(settings.values()):
     raise ConfigError(f"the run in {workdir} makes no images, so there is nothing to choose but checkpoint and weights")
   if not config.eval.evaluators:
@@ -47,8 +47,11 @@ def of_run(workdir: Path, checkpoint: str, raw: bool, settings: Mapping[str, Any
   evaluation = build(config, dataset).evaluation
   judged = evaluation.judge(state)
   numbers = {**jax.jit(evaluation.measure)(state), **judged.numbers}
-  found = description(evaluation, {k: finite(v) for k, v in numbers.items()}, judged.protocol, int(state.step))
-  return found | {"workdir": str(workdir), "weights": "raw" if raw else "averaged"}
+  weights = ("raw",) if raw else ()
+  found = description(
+    evaluation, {k: finite(v) for k, v in numbers.items()}, judged.protocol, int(state.step), *weights
+  )
+  return {"workdir": str(workdir)} | found
 
 
 def of_folders(
@@ -84,11 +87,16 @@ def of_folders(
   n = settings["n"] or len(read["made"])
   if n > len(read["made"]):
     raise ConfigError(f"--n is {n:,}, but {made} holds {len(read['made']):,} images")
-  judged = images.compare(extractor, images.spread(read["made"], n), read["real"], read.get("seen"))
+  if min(n, len(read["real"])) <= _FEW:
+    raise ConfigError(
+      f"there are {n} images in {made} and {len(read['real'])} in {reference}; more than {_FEW} are needed"
+    )
+  judged = images.compare(extractor, images.spread(read["made"], n), read["real"], read.get("seen"), whole=True)
   evaluation = Evaluation(explained=images.EXPLAINED, headline=images.HEADLINE)
   numbers = {name: finite(value) for name, value in judged.numbers.items()}
-  found = description(evaluation, numbers, {"images": judged.protocol}, 0)
-  return {"images": made, "reference": reference} | {k: v for k, v in found.items() if k != "round"}
+  size = {"resolution": resolution} if resolution else {}
+  found = description(evaluation, numbers, {"images": {**judged.protocol, **size}}, 0)
+  return {"images": made, "reference": reference} | {k: v for k, v in found.items() if k not in ("round", "weights")}
 
 
 def table(found: Mapping[str, Any]) -> str:

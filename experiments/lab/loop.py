@@ -17,7 +17,7 @@ from tqdm import tqdm
 from experiments.lab import configs, health, trackers, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
-from experiments.lab.observer import BEST, Observer, check_best, ended, finite
+from experiments.lab.observer import BEST, Observer, check_best, check_same_best, ended, finite
 from gan_jax import checkpoint, page, report, shard, train
 from gan_jax.data.dataset import decode
 from gan_jax.data.stream import ahead
@@ -67,6 +67,7 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
   mesh = _mesh(config)
   described, name = configs.plain(config), configs.name_of(given)
   workdir.check(folder, described, workdir.LENGTH, config.train.rounds)
+  check_same_best(folder, described)
   stage_runs = _stage_runs(config, mesh)
   folder.mkdir(parents=True, exist_ok=True)
   with checkpoint.open_folder(folder / "checkpoints") as checkpoints:
@@ -79,13 +80,16 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
       state = _init(left[0])
     files = folder / health.METRICS, folder / health.WARNINGS
     rows = [report.read_metrics(file, until=int(state.step)) for file in files] if writes() else [[], []]
-    over = shard.any_process(bool(ended(rows[0], config.eval)))
+    why = ended(rows[0], config.eval) if writes() else ""
+    over = shard.any_process(bool(why))
+    if why:
+      print(f"  {'ended':<14} {why}; --config.eval.patience=0 plays on")
     if int(state.step) < config.train.rounds and not over:
       if writes():
         workdir.write(folder, described, _file_of(given))
         for file, kept in zip(files, rows, strict=True):
           report.write_metrics(file, kept)
-      with trackers.opened(config, folder, described, int(state.step), writes()) as tracked:
+      with _page_after(folder, name), trackers.opened(config, folder, described, int(state.step), writes()) as tracked:
         for stage_run, after in itertools.zip_longest(left, left[1:]):
           seen = stage_run.stage, stage_run.experiment
           observer = Observer(*seen, folder, name, config.train.rounds, tracked) if writes() else None
@@ -114,6 +118,17 @@ def connect(config: Config) -> None:
 def writes() -> bool:
   """Whether this process is the one that writes."""
   return jax.process_index() == 0
+
+
+@contextlib.contextmanager
+def _page_after(folder: Path, name: str) -> Iterator[None]:
+  """Rewrites the page when a run is stopped, or stops of itself."""
+  try:
+    yield
+  except (KeyboardInterrupt, FloatingPointError):
+    if writes():
+      page.save(folder, name)
+    raise
 
 
 def _stage_runs(config: Config, mesh: jax.sharding.Mesh) -> list[StageRun]:
@@ -201,7 +216,11 @@ def _play(
       step += count
       if observer:
         observer.warn(new)
-      _refuse_infinite(new, saved)
+      bad = _not_finite(new, saved)
+      if bad and observer:
+        observer.write([{k: finite(v) if isinstance(v, float) else v for k, v in row.items()} for row in new], None)
+      if bad:
+        raise FloatingPointError(bad)
       evaluated = step == end or step % config.eval.every == 0
       seen = shard.fetch(stage_run.mesh, state.replace(opt={}, memory=())) if evaluated else None  # what is looked at
       if observer:
@@ -321,15 +340,15 @@ def _rows(metrics: dict[str, jax.Array], step: int, every: int) -> list[dict[str
   ]
 
 
-def _refuse_infinite(rows: list[dict[str, float]], saved: int) -> None:
+def _not_finite(rows: list[dict[str, float]], saved: int) -> str:
+  """What to say of rows in which a number is not finite, "" if all are."""
   for row in rows:
     bad = [name for name, value in row.items() if value is not None and not np.isfinite(value)]
     if bad:
       kept = f"the checkpoint of round {saved:,} is kept" if saved else "there is no checkpoint yet"
-      raise FloatingPointError(
-        f"{', '.join(bad)} stopped being finite in the rounds up to {row['step']:,}; {kept}. Lower the learning rate, "
-        "or choose another loss"
-      )
+      found = f"{', '.join(bad)} stopped being finite in the rounds up to {row['step']:,}"
+      return f"{found}; {kept}. Lower the learning rate, or choose another loss"
+  return ""
 
 
 def _check_lengths(config: Config) -> None:

@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -223,7 +224,8 @@ def evaluate(
 
     measured = shard.fetch(mesh, jax.jit(look)(state))
     judged = [evaluation.judge(member_of(whole, member)) for member in mine[:seeds]]
-    together = {name: np.array([each.numbers[name] for each in judged]) for name in judged[0].numbers}
+    names = dict.fromkeys(name for each in judged for name in each.numbers)  # some may not be had of a member
+    together = {name: np.array([each.numbers.get(name, np.nan) for each in judged]) for name in names}
     found.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:seeds], measured) | together)
   numbers = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
   medians = {name: finite(np.median(values)) for name, values in numbers.items()}
@@ -253,11 +255,14 @@ def keep_best(
     states: of the members.
     given: the experiment, as --config names it.
   """
+  if config.eval.best not in rows[0]:
+    raise ConfigError(f"eval.best is {config.eval.best!r}, which was not found.{nearest(config.eval.best, rows[0])}")
   sign = -1.0 if config.eval.highest else 1.0
   best = min(range(len(rows)), key=lambda i: math.inf if math.isnan(v := rows[i][config.eval.best]) else sign * v)
   alone = with_values(config, {field: rows[best][field] for field in grid} | {"seed": int(rows[best]["seed"])})
   state = member_of(states, best)
   if writes():
+    shutil.rmtree(folder / BEST, ignore_errors=True)  # of the same sweep, played before
     workdir.write(folder / BEST, configs.plain(alone), given)
   checkpoint.save_alone(folder / BEST / "checkpoints", state)
   if writes():

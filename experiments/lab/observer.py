@@ -63,10 +63,12 @@ class Observer:
 
   def write(self, rows: list[dict[str, Any]], seen: TrainState | None) -> None:
     """Writes rows that `warn` has seen, with an evaluation of the state after them where one is given."""
-    numbers = {}
+    numbers, wanted = {}, self._stage.config.eval.best
     if seen is not None:
       self._judged = self._experiment.evaluation.judge(seen)
       numbers = {name: finite(value) for name, value in {**self._measure(seen), **self._judged.numbers}.items()}
+      if wanted and wanted not in numbers:
+        raise ConfigError(f"eval.best is {wanted!r}, which this evaluation did not find.{nearest(wanted, numbers)}")
       rows[-1] |= numbers
       self._watch.look()
     report.append_metrics(self._folder / health.METRICS, rows)
@@ -113,6 +115,19 @@ def check_best(config: Config, experiment: Experiment, state: TrainState) -> Non
     raise ConfigError(f"eval.best is {wanted!r}, which no evaluator measures.{nearest(wanted, known)}")
 
 
+def check_same_best(folder: Path, described: Mapping[str, Any]) -> None:
+  """Raises ConfigError if a run that keeps its best checkpoint is to go on with other measures."""
+  there = (report.read_config(folder) or {}).get("eval", {})
+  if there.get("best"):
+    old, new = configs.flatten(there), configs.flatten(described["eval"])
+    differ = [k for k in sorted(old | new) if old.get(k) != new.get(k) and k not in ("every", "patience")]
+    if differ:
+      raise ConfigError(
+        f"{folder} keeps the best checkpoint by {there['best']}, so eval.{differ[0]} cannot change: it is "
+        f"{old.get(differ[0])!r} there and {new.get(differ[0])!r} here. Choose another --workdir"
+      )
+
+
 def best(rows: Sequence[Mapping[str, Any]], settings: Config) -> Found | None:
   """The best evaluation among the rows of a run by `eval.best`, the earliest of equal ones; None if there is none."""
   values: list[tuple[int, float]] = [
@@ -134,12 +149,17 @@ def ended(rows: Sequence[Mapping[str, Any]], settings: Config) -> str:
 
 
 def description(
-  evaluation: Evaluation, numbers: Mapping[str, float | None], protocol: Mapping[str, Any], step: int
+  evaluation: Evaluation,
+  numbers: Mapping[str, float | None],
+  protocol: Mapping[str, Any],
+  step: int,
+  weights: str = "averaged where an average is kept",
 ) -> dict[str, Any]:
-  """What evaluation.json says: what was found after round `step`, how, and what it means."""
+  """What evaluation.json says: what was found after round `step`, of which weights, how, and what it means."""
   explained = {name: {"label": label, "meaning": line} for name, (label, line) in evaluation.explained.items()}
   return {
     "round": step,
+    "weights": weights,
     "measures": dict(numbers),
     "explained": explained,
     "headline": list(evaluation.headline),

@@ -30,7 +30,12 @@ def table(folder: Path) -> str:
       raise ConfigError(f"{path.parent} is no whole sweep: a file is missing beside members.csv")
     with path.open(newline="") as file:
       rows = list(csv.DictReader(file))
-    name = configs.name_of(str(environment["experiment"]))
+    experiment = str(environment["experiment"])
+    if config["grid"]:
+      raise ConfigError(f"{path.parent} sweeps {', '.join(config['grid'])}; a result is of one setting over seeds")
+    name = f"`{configs.name_of(experiment)}`{_changes(config, experiment)}"
+    if name in lines:
+      raise ConfigError(f"{path.parent} is a second sweep of {name}; keep one in {folder}")
     how = _protocol(described["protocol"])
     protocols += [how] if how not in protocols else []
     lines[name] = _line(name, config, described, environment, rows, protocols.index(how) + 1)
@@ -63,11 +68,10 @@ def _line(
   rows: Sequence[Mapping[str, str]],
   note: int,
 ) -> str:
-  swept = ", ".join(f"{field}={value:g}" for field, values in config["grid"].items() for value in values)
   found = [_measure(name, described, rows) for name in described["headline"] if name in rows[0]]
   seeds = sorted({int(row["seed"]) for row in rows})
   cells = [
-    f"`{name}`" + (f" ({swept})" if swept else ""),
+    name,
     "; ".join(found),
     f"({note})",
     f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}",
@@ -76,6 +80,16 @@ def _line(
     f"{environment['processor']}, {len(environment['devices'])} x {environment['devices'][0].partition(':')[0]}",
   ]
   return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _changes(config: Mapping[str, Any], experiment: str) -> str:
+  """In what a sweep differs from the experiment as its file has it, "" where it does not."""
+  plain, ours = configs.flatten(configs.plain(configs.load(experiment))), configs.flatten(config)
+  of_the_game = lambda field: field.partition(".")[0] in ("game", "nets", "optimizer", "data", "train", "dtype")
+  changed = [
+    f"{field}={ours[field]}" for field in sorted(ours) if of_the_game(field) and plain.get(field) != ours[field]
+  ]
+  return f" with {', '.join(changed)}" if changed else ""
 
 
 def _measure(name: str, described: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:

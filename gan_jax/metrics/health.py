@@ -59,10 +59,14 @@ def signals(
         generated ones; m is the mean of d^2 over pairs of real examples. An example is a pair with itself, so that it
         is the number of generated kinds over the number of real kinds, where kinds are far apart. About 1 if samples
         are as varied as the data, and 1 / N and more if all are one. NaN if all real examples are equal.
+      saturation: share of generated values within 1% of the ends of [-1, 1], less that of the real ones: where an
+        output saturates the generator no longer learns. NaN of what is no image.
       change: root mean square distance between `fake` and `averaged`, over the square root of m: how far samples have
         moved in as many rounds as the average goes back. 1 is the distance between two real examples.
   """
   chex.assert_equal_shape([real, fake, averaged])
+  at_an_end = lambda x: jnp.mean(jnp.abs(x) > 0.99) if x.ndim == 4 else jnp.float32(jnp.nan)
+  saturation = at_an_end(fake) - at_an_end(real)
   real, fake, averaged = (_flat(x) for x in (real, fake, averaged))
   real_scores, fake_scores, unseen_scores = (jnp.mean(_flat(s), 1) for s in (real_scores, fake_scores, unseen_scores))
   of_real, of_fake = _square_distances(real), _square_distances(fake)
@@ -73,6 +77,7 @@ def signals(
     "seen_above_unseen": _above(real_scores, unseen_scores),
     "margin": jnp.mean(real_scores) - jnp.mean(fake_scores),
     "variety": alike(of_real) / alike(of_fake),
+    "saturation": saturation,
     "change": jnp.sqrt(jnp.mean(jnp.sum(jnp.square(fake - averaged), 1)) / scale),
   }
 
@@ -128,7 +133,8 @@ def warnings(
     sign = rule(rows, players)
     if sign is not None:
       tried = [setting for setting in (remedy(settings, players) for remedy in remedies) if setting is not None]
-      message = f"{name} since round {sign.round:,}: {sign.words}. Try {' or '.join(tried[:2])}"
+      message = f"{name} since round {sign.round:,}: {sign.words}."
+      message += f" Try {' or '.join(tried[:2])}" if tried else ""
       found.append(HealthWarning(name, sign.round, sign.figure, sign.value, message))
   return found
 
@@ -151,10 +157,11 @@ _Remedy = Callable[[Mapping[str, Any], _Players], str | None]  # None where the 
 
 
 def _infinite(rows: Sequence[Row], players: _Players) -> _Sign | None:
-  """A number that is not finite."""
-  for name, value in rows[-1].items() if rows else ():
-    if value is not None and not math.isfinite(value):
-      return _Sign(_step(rows[-1]), name, value, f"{name} is {value}")
+  """A number that is not finite, in one of the last rows: a chunk has several."""
+  for row in rows[-_COUNT:]:
+    for name, value in row.items():
+      if value is not None and not math.isfinite(value):
+        return _Sign(_step(row), name, value, f"{name} is {value}")
   return None
 
 
@@ -162,7 +169,7 @@ def _diverging(rows: Sequence[Row], players: _Players) -> _Sign | None:
   for player in players:
     figure = f"{player}/gradient"
     first, last = _at_first(rows, figure), _latest(rows, figure)
-    if last and min(row[figure] for row in last) > min(_GROWN * first, _HUGE):
+    if last and first and min(row[figure] for row in last) > min(_GROWN * first, _HUGE):
       value = last[-1][figure]
       words = f"the norm of the {player}'s gradient is {value:.3g}, and at first it was {first:.3g} at most"
       return _Sign(_step(last[0]), figure, value, words)
@@ -175,7 +182,8 @@ def _vanishing(rows: Sequence[Row], players: _Players) -> _Sign | None:
   if not last or max(row[figure] for row in last) > _VANISHED * first or min(row[_RANKED] for row in last) < _SURE:
     return None
   value = last[-1][figure]
-  words = f"the norm of the generator's gradient is {value:.2g}, {value / first:.1g} of what it was at first"
+  of_first = f"{value / first:.1g} of what it was at first" if first else "as it was from the start"
+  words = f"the norm of the generator's gradient is {value:.2g}, {of_first}"
   return _Sign(_step(last[0]), figure, value, f"{words}, and {_ranking(last[-1])}")
 
 
@@ -283,7 +291,9 @@ def _times(field: str, factor: float) -> _Remedy:
   def remedy(settings, players):
     name = field.format(**players._asdict())
     value = settings.get(name)
-    return None if value is None else f"--config.{name}={type(value)(value * factor):.6g}"
+    if value is None:
+      return None
+    return f"--config.{name}={max(round(value * factor), 1) if isinstance(value, int) else f'{value * factor:.6g}'}"
 
   return remedy
 
@@ -309,7 +319,10 @@ _SLOWER, _FASTER = (_times("optimizer.{discriminator}.learning_rate", factor) fo
 _SLOWER_GENERATOR = _times("optimizer.{generator}.learning_rate", 0.25)
 _MORE_STEPS = _times("game.{discriminator}_steps", 2)
 _LARGER_BATCH = _times("data.batch_size", 2)
+_FASTER_GENERATOR = _times("optimizer.{generator}.learning_rate", 2.0)
 _AGAINST_MEMORISING = (_NOISE, _penalised, _times("train.rounds", 0.5), _SLOWER)
+_AGAINST_STRENGTH = (_no_slower("generator", "discriminator"), _NOISE, _penalised, _SLOWER, _FASTER_GENERATOR)
+_AGAINST_WEAKNESS = (_no_slower("discriminator", "generator"), _MORE_STEPS, _FASTER, _SLOWER_GENERATOR)
 _RULES: tuple[tuple[str, Callable[[Sequence[Row], _Players], _Sign | None], tuple[_Remedy, ...]], ...] = (
   ("divergence", _infinite, (_SLOWER, _SLOWER_GENERATOR)),
   ("divergence", _diverging, (_SLOWER, _SLOWER_GENERATOR)),
@@ -324,8 +337,12 @@ _RULES: tuple[tuple[str, Callable[[Sequence[Row], _Players], _Sign | None], tupl
       _LARGER_BATCH,
     ),
   ),
-  ("the discriminator is too strong", _strong, (_no_slower("generator", "discriminator"), _NOISE, _penalised, _SLOWER)),
-  ("the discriminator is too weak", _weak, (_no_slower("discriminator", "generator"), _MORE_STEPS, _FASTER)),
+  ("the discriminator is too strong", _strong, _AGAINST_STRENGTH),
+  (
+    "the discriminator is too weak",
+    _weak,
+    (_no_slower("discriminator", "generator"), _MORE_STEPS, _FASTER, _SLOWER_GENERATOR),
+  ),
   ("the players oscillate", _oscillating, (_penalised, _NOISE, _SLOWER, _SLOWER_GENERATOR)),
   ("modes are collapsing", _collapsing, (_penalised, _NOISE, _SLOWER_GENERATOR, _LARGER_BATCH)),
   ("memorising", _by_heart, _AGAINST_MEMORISING),

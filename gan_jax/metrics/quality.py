@@ -19,21 +19,25 @@ class Features(NamedTuple):
   logits: np.ndarray | None
 
 
-def measure(samples: Features, held_out: Features, train: Features | None = None, k: int = 5) -> dict[str, float]:
+def measure(
+  samples: Features, held_out: Features, train: Features | None = None, k: int = 5, whole: bool = True
+) -> dict[str, float]:
   """What there is to say about samples, by name.
 
   "frechet", and where an eighth of the samples is more than the features "frechet_infinity"; "kid" and "kid_error";
   "precision", "recall", "density" and "coverage"; "support", how many different images there are, by pairs as near to
   each other as the ten nearest pairs of held-out images. Where there are logits, "inception_score" in ten splits and
-  its parts "conditional_entropy" and "class_entropy", in nats, with "class_entropy_most". Given training images,
-  "memorisation", and each measure but that again as ..._floor, of as many training images in the samples' place: what
-  a perfect generator would get.
+  its parts "conditional_entropy" and "class_entropy", in nats, with "class_entropy_most". Given training images, each
+  measure again as ..._floor, of them in the samples' place, as many as there are samples where they suffice: about what
+  a perfect generator would get, though a network that was trained on them may tell them from new ones. Given all of
+  them, "memorisation".
 
   Args:
     samples: of the generator.
     held_out: of real images that it was not trained on: the reference.
     train: of images that it was trained on.
     k: neighbours, of `precision_recall`.
+    whole: whether `train` is all of them: a copy of one that is missing would look new.
 
   Raises:
     ValueError: there are too few images for a measure.
@@ -45,8 +49,9 @@ def measure(samples: Features, held_out: Features, train: Features | None = None
   spread = np.linspace(0, len(train.features) - 1, count).astype(int)  # they may be sorted
   real = Features(train.features[spread], None if train.logits is None else train.logits[spread])
   floors = {name + FLOOR: value for name, value in _measured(real, held_out, k).items() if not name.endswith(MOST)}
-  ratio = memorisation.memorisation(samples.features, train.features, held_out.features).ratio
-  return found | {"memorisation": ratio} | floors
+  if whole:
+    found["memorisation"] = memorisation.memorisation(samples.features, train.features, held_out.features).ratio
+  return found | floors
 
 
 def _measured(samples: Features, held_out: Features, k: int) -> dict[str, float]:

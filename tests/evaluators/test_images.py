@@ -13,7 +13,7 @@ from gan_jax import train
 from gan_jax.data.dataset import from_arrays
 from gan_jax.errors import ConfigError
 from gan_jax.game import Game
-from gan_jax.metrics import quality
+from gan_jax.metrics import features, quality
 from gan_jax.metrics.features import Extractor
 from gan_jax.metrics.quality import Features
 
@@ -36,7 +36,7 @@ def context(n_train=40, classes=0, sample=True, features=None, shape=(2, 3, 1)):
 
   game = Game({}, {}, (), sample=draw if sample else None, features=features)
   labels = lambda n: {"label": np.arange(n, dtype=np.int32) % classes} if classes else {}
-  data = [IMAGES[:n_train], IMAGES[40:]] if shape == (2, 3, 1) else [np.zeros((4, 2), np.float32)] * 2
+  data = [IMAGES[:n_train], IMAGES[40:]] if shape == (2, 3, 1) else [np.zeros((20, 2), np.float32)] * 2
   split = [{"x": x} | labels(len(x)) for x in data]
   return Context(game, from_arrays("noise", *split, classes=classes), {})
 
@@ -57,8 +57,8 @@ def test_what_is_compared(monkeypatch):
   assert found.numbers == pytest.approx(exact, rel=1e-4)
   assert found.protocol == {
     "samples": 25,
-    "reference": "20 held-out images",
-    "training images": 40,
+    "reference": "20 real images",
+    "training images": "40",
     "extractor": "its corners",
     "features": 4,
     "neighbours": 5,
@@ -82,10 +82,13 @@ def test_real_images_are_looked_at_once_and_samples_each_time(monkeypatch):
   for _ in range(2):
     images.compare(extractor, IMAGES[:30], IMAGES[40:], IMAGES[:40])
     jax.effects_barrier()
-  assert len(seen) == 4  # samples twice, the two kinds of real ones once
+  one = len(seen) / 4  # samples twice, the two kinds of real ones once; each filled up to as many
+  features.extract(extractor, IMAGES[:30])
+  jax.effects_barrier()
+  assert len(seen) == 5 * one
   images.compare(Extractor("another", Partial(look)), IMAGES[:30], IMAGES[40:], IMAGES[:40])
   jax.effects_barrier()
-  assert len(seen) == 7
+  assert len(seen) == 8 * one
 
 
 def test_the_discriminator_is_the_one_of_the_state():
@@ -102,22 +105,23 @@ def test_the_discriminator_is_the_one_of_the_state():
   [
     (context(sample=False), {}, "this game makes none"),
     (context(shape=(2,)), {}, "this game makes none"),
-    (context(), {"n": -1}, "n is -1"),
+    (context(), {"n": -1}, "-1 samples"),
+    (context(), {"n": 10}, "more than 10 are needed"),
+    (context(), {"k": 0}, "k = 0"),
     (context(), {"extractor": "inceptoin"}, "'inceptoin', which is not known. Did you mean 'inception'"),
     (context(), {"extractor": "classifier"}, "has no labels"),
     (context(), {"extractor": "discriminator"}, "has no features"),
-    (context(), {"extractor": "inception"}, "eval.images.weights=FILE"),
+    (context(), {"extractor": "inception"}, "no file is given: InceptionV3 needs .*eval.images.weights=FILE"),
+    (
+      context(),
+      {"extractor": "inception", "weights": "none.pth"},
+      "no file none.pth: .*pt_inception-2015-12-05",
+    ),
   ],
 )
 def test_what_cannot_be_judged_is_told(given, settings, message):
   with pytest.raises(ConfigError, match=message):
     images.make(given, **settings)
-
-
-def test_weights_that_are_not_there_are_told_with_their_name(tmp_path):
-  judge = images.make(context(), extractor="inception", weights=str(tmp_path / "none.pth")).judge
-  with pytest.raises(ConfigError, match="there is no file .*none.pth: InceptionV3 needs its weights"):
-    judge(STATE)
 
 
 def test_a_labelled_set_trains_its_classifier(monkeypatch):
@@ -132,10 +136,39 @@ def test_a_labelled_set_trains_its_classifier(monkeypatch):
 
 def test_of_data_without_end_as_many_training_images_are_drawn_as_samples():
   dataset = context().dataset._replace(size=None)
-  drawn = images.training_images(dataset, 7)
-  assert drawn.shape == (7, 2, 3, 1) and drawn.dtype == np.uint8
-  assert len(images.training_images(context().dataset, 7)) == 40
+  drawn, whole = images.training_images(dataset, 7, 100)
+  assert drawn.shape == (7, 2, 3, 1) and drawn.dtype == np.uint8 and not whole
+  for most, count in ((40, 40), (100, 40), (39, 39)):
+    found, whole = images.training_images(context().dataset, 7, most)
+    assert len(found) == count and whole == (most >= 40)
   np.testing.assert_array_equal(images.spread(IMAGES, 4), IMAGES[[0, 19, 39, 59]])
+
+
+def test_memorisation_is_measured_where_all_training_images_are_looked_at(monkeypatch):
+  monkeypatch.setattr(images.features, "default", lambda *_: ("efficientnet", ""))
+  monkeypatch.setattr(images.features, "efficientnet", lambda: CORNERS)
+  for most, said in ((40, "40"), (39, "39, not all")):
+    found = images.make(context(), train_images=most).judge(STATE)
+    assert ("memorisation" in found.numbers) == (most == 40) and found.protocol["training images"] == said
+
+
+def test_training_images_that_are_cropped_are_seen_as_the_game_sees_them(monkeypatch):
+  monkeypatch.setattr(images.features, "default", lambda *_: ("efficientnet", ""))
+  monkeypatch.setattr(images.features, "efficientnet", lambda: CORNERS)
+  wide = np.arange(40 * 4 * 4, dtype=np.uint8).reshape(40, 4, 4, 1)
+  data = from_arrays("wide", {"x": wide}, {"x": wide[:20, 1:3, 1:3] // 2 + 7}, crop=2)
+  given = context(shape=(2, 2, 1))._replace(dataset=data)
+  found, _ = images.training_images(data, 7, 100)
+  np.testing.assert_array_equal(found, wide[:, 1:3, 1:3])
+  assert images.make(given, n=20).judge(STATE).sheets["neighbours"][0].shape == (48, 2, 2, 1)
+
+
+def test_features_that_say_nothing_are_no_end_of_a_run():
+  """As of a discriminator that has diverged."""
+  flat = lambda params, stats, x: params["level"] + x.reshape(len(x), -1)
+  own = images.make(context(features=flat), extractor="discriminator")
+  found = own.judge(types.SimpleNamespace(**{**vars(STATE), "params": {"level": np.inf}}))
+  assert found.numbers == {} and "not finite" in found.protocol["not measured"]
 
 
 def test_several_evaluators_are_one():

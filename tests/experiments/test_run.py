@@ -369,6 +369,7 @@ def test_an_interrupted_run_loses_nothing(tmp_path):
     f"--workdir={workdir}",
     "--config.data.name=digits",
     "--config.train.chunk=50",
+    "--config.eval.evaluators=('samples',)",
     "--config.train.rounds=1000000",
   ]
   process = subprocess.Popen(arguments, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

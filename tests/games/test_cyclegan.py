@@ -120,7 +120,7 @@ def test_the_generators_loss_and_joint_gradient(name):
   game = line_game(loss=ours, cycle_weight=7.0, identity_weight=0.3)
   before, after, metrics = played(game, "generators")
   terms = generators_terms(theirs, NUMBERS)
-  assert set(metrics) == {"generators/loss", *(f"generators/{k}" for k in terms)}
+  assert set(metrics) == {"generators/loss", "generators/gradient", *(f"generators/{k}" for k in terms)}
   for k, value in terms.items():
     np.testing.assert_allclose(metrics[f"generators/{k}"], value, rtol=1e-5)
 
@@ -161,7 +161,7 @@ def test_the_discriminators_loss_is_halved(name, pool_size):
   for domain, (real, fake) in reference(NUMBERS)[1].items():
     np.testing.assert_allclose(metrics[f"discriminators/real_{domain}"], real.mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics[f"discriminators/fake_{domain}"], fake.mean(), rtol=1e-5)
-  assert len(metrics) == 5
+  assert len(metrics) == 6
   for (net, letter), slope in gradients(value, DISCRIMINATORS).items():
     step = after.params[net][letter] - before.params[net][letter]
     np.testing.assert_allclose(step, -0.125 * slope, rtol=1e-4, atol=1e-6)

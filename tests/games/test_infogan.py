@@ -141,7 +141,7 @@ def test_the_trunk_is_one_array_under_both_heads():
   information = {f"discriminator/information_{name}" for name in ("categorical_0", "categorical_1", "continuous_0")}
   for net, reached in (("trunk", scores | information), ("discriminator", scores), ("recognition", information)):
     _, _, after = played(game, "discriminator", **{net: jax.tree.map(lambda w: 1.5 * w, base.params[net])})
-    assert {name for name in before if before[name] != after[name]} - {"discriminator/loss"} == reached
+    assert {name for name in before if before[name] != after[name]} - {"discriminator/loss", "discriminator/gradient"} == reached
 
 
 def copying_game(learnt_variance=True, **settings):
@@ -385,7 +385,9 @@ def test_games_of_one_kind_of_code_alone():
     game = linear_game(recognition=linear(3, 4, 4), **settings)
     move = lambda state, game=game: train.play(game, ("generator",), state, normal_batch(KEY), KEY)
     _, metrics = jax.jit(move)(train.init(game, KEY))
-    assert set(metrics) == {"generator/loss"} | {f"generator/information_{name}" for name in names}
+    assert set(metrics) == {"generator/loss", "generator/gradient"} | {
+      f"generator/information_{name}" for name in names
+    }
     chex.assert_tree_all_finite(metrics)
 
 

@@ -66,7 +66,8 @@ def test_a_pair_is_what_its_losses_say():
     train.make_scan(game, 3, normal_batch)(train.init(game, KEY)) for game in (mine, theirs)
   )
   chex.assert_trees_all_close(one.params, other.params, rtol=1e-6)
-  assert set(metrics) == {"critic/loss", "critic/real", "critic/fake", "critic/gap", "generator/loss"}
+  of_both = {f"{player}/{what}" for player in ("critic", "generator") for what in ("loss", "gradient")}
+  assert set(metrics) == of_both | {"critic/real", "critic/fake", "critic/gap"}
   np.testing.assert_array_equal(metrics["critic/gap"], -metrics["critic/loss"])
 
 

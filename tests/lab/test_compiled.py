@@ -157,6 +157,7 @@ def test_nothing_is_compiled_after_the_first_chunk(streamed, tmp_path, monkeypat
   config = configs.load("fgan_kl", data | {"data.batch_size": 8, "data.resolution": 8})
   config.nets.generator.hidden = config.nets.discriminator.hidden = (16,)
   config.train.chunk = config.log.every = config.eval.every = config.checkpoint.every = 10
+  config.eval.evaluators = ("samples",)
   seen, after, rows = [], [], loop._rows
   monkeypatch.setattr(loop, "_rows", lambda *arguments: after.append(len(seen)) or rows(*arguments))
   count = lambda event, *_, **__: seen.append(event) if event == COMPILED else None

@@ -257,9 +257,10 @@ def test_the_best_member_is_kept_as_a_run(tmp_path, capsys):
 
 def test_another_sweep_is_not_overwritten(swept, monkeypatch):
   _, workdir = swept
-  before = {path.name: path.read_bytes() for path in workdir.iterdir()}
+  files = lambda: {path.name: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+  before = files()
   monkeypatch.setattr(members, "build", lambda *_: pytest.fail("something was computed"))
   with pytest.raises(ValueError, match="holds a run with another config: seeds is 2 there and 3 here"):
     grid = {"optimizer.generator.learning_rate": [1e-3, 1e-2], "train.ema_decay": [0.9, 0.99]}
     members.sweep(small(), grid, 3, workdir, "ring8")
-  assert before == {path.name: path.read_bytes() for path in workdir.iterdir()}
+  assert before == files()

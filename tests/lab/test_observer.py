@@ -68,6 +68,12 @@ def test_a_measure_that_nothing_finds_is_told_before_anything_is_written(tmp_pat
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_that_keeps_its_best_goes_on_by_the_same_measure(tmp_path):
+  loop.run(cycling(**{"eval.patience": 2}), tmp_path, "dirac")
+  with pytest.raises(ConfigError, match="keeps the best checkpoint by raw_radius, so eval.highest cannot change"):
+    loop.run(cycling(**{"eval.highest": False}), tmp_path, "dirac")
+
+
 def test_checkpoints_that_are_not_there_are_told(tmp_path):
   loop.run(cycling(**{"eval.best": ""}), tmp_path, "dirac")
   with pytest.raises(ConfigError, match="has kept no best checkpoint"):

@@ -20,7 +20,7 @@ def sweep(folder, experiment, values, extractor="a classifier"):
     "seconds": 180.0,
   }
   files = {
-    "config.json": {"seeds": len(values), "grid": {}, "train": {"rounds": 4000}},
+    "config.json": {"seeds": len(values), "grid": {}, "train": {"rounds": 4000 if experiment == "dcgan" else 20000}},
     "evaluation.json": described,
     "environment.json": {"experiment": experiment, "processor": "a CPU", "devices": ["cpu:0 cpu", "cpu:1 cpu"]},
   }
@@ -35,8 +35,8 @@ def test_a_line_for_each_sweep_and_a_note_for_each_protocol(tmp_path):
   lines = results.table(tmp_path).splitlines()
   assert lines[2:5] == [
     "| `dcgan` | Fréchet distance 4, real data 2 | (2) | 10 to 11 | 4,000 | 1.5 min | a CPU, 2 x cpu |",
-    "| `fgan_kl` | Fréchet distance 3, real data 2 | (1) | 10 | 4,000 | 3.0 min | a CPU, 2 x cpu |",
-    "| `vanilla_minimax` | Fréchet distance 6 (5 to 9), real data 2 | (1) | 10 to 12 | 4,000 | 1.0 min "
+    "| `fgan_kl` | Fréchet distance 3, real data 2 | (1) | 10 | 20,000 | 3.0 min | a CPU, 2 x cpu |",
+    "| `vanilla_minimax` | Fréchet distance 6 (5 to 9), real data 2 | (1) | 10 to 12 | 20,000 | 1.0 min "
     "| a CPU, 2 x cpu |",
   ]
   assert lines[6] == "(1) samples: 100; extractor: a classifier; accuracy: 0.988."
@@ -56,6 +56,15 @@ def test_what_is_not_there_is_told(tmp_path):
   with pytest.raises(ConfigError, match="holds no sweep that is finished"):
     results.table(tmp_path)
   sweep(tmp_path / "a", "fgan_kl", [3.0])
+  sweep(tmp_path / "b", "fgan_kl", [4.0])
+  with pytest.raises(ConfigError, match="is a second sweep of `fgan_kl`"):
+    results.table(tmp_path)
+  config = json.loads((tmp_path / "b" / "config.json").read_text())
+  (tmp_path / "b" / "config.json").write_text(json.dumps(config | {"data": {"name": "digits"}}))
+  assert "`fgan_kl` with data.name=digits |" in results.table(tmp_path)
+  (tmp_path / "b" / "config.json").write_text(json.dumps(config | {"grid": {"seed": [1.0]}}))
+  with pytest.raises(ConfigError, match="sweeps seed; a result is of one setting"):
+    results.table(tmp_path)
   (tmp_path / "a" / "evaluation.json").unlink()
   with pytest.raises(ConfigError, match="is no whole sweep"):
     results.table(tmp_path)

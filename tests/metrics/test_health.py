@@ -29,7 +29,8 @@ def test_by_hand():
     "variety": (1 + np.exp(-16)) / 2,
     "change": np.sqrt(0.5 / 12.5),
   }
-  assert signals() == pytest.approx(expected, rel=1e-5)
+  found = signals()
+  assert np.isnan(found.pop("saturation")) and found == pytest.approx(expected, rel=1e-5)
 
 
 def test_variety_counts_kinds_that_are_far_apart():
@@ -41,7 +42,7 @@ def test_variety_counts_kinds_that_are_far_apart():
 
 
 def test_scores_of_patches_are_averaged_and_their_scale_does_not_matter():
-  patches = lambda scores: jnp.array(scores)[:, None, None] + jnp.array([[-9.0, 9.0]])
+  patches = lambda scores: jnp.array(scores)[:, None, None] + jnp.array([[[-9.0, 9.0]]])
   same = signals(real_scores=patches([2.0, 4.0]), fake_scores=patches([3.0, 2.0]), unseen_scores=patches([1.0]))
   assert same["real_above_fake"] == pytest.approx(2.5 / 4)
   larger = signals(real_scores=[2e6, 4e6], fake_scores=[3e6, 2e6])
@@ -132,6 +133,39 @@ def test_a_number_that_is_not_finite_is_a_divergence_at_once():
 def test_figures_that_are_missing_or_none_are_not_judged():
   absent = dict.fromkeys(HEALTHY)
   assert warned(history(**absent)) == {}
+
+
+def test_a_gradient_that_is_0_from_the_start_has_vanished_and_does_not_diverge():
+  dead = {"generator/gradient": 0.0, "health/real_above_fake": 0.99}
+  given = warned(history(**dead))
+  assert list(given) == ["the generator's gradient is vanishing"]
+  assert "is 0, as it was from the start" in given.popitem()[1][1].message
+  later = history(sick_from=12, **{"generator/gradient": 1.0})
+  for row in later[:24]:
+    row["generator/gradient"] = 0.0
+  assert "divergence" not in warned(later)
+
+
+def test_where_there_is_nothing_to_try_nothing_is_said_of_it():
+  given = warned(history(**SICK["memorising"]), settings={})
+  assert given["memorising"][1].message.endswith("as far from training examples as new data would be.")
+
+
+def test_a_number_of_rounds_stays_a_number_of_rounds():
+  penalised = SETTINGS | {
+    "game.penalty": {"name": "penalties.r1"},
+    "game.instance_noise": 0.1,
+    "train.rounds": 4_000_000,
+  }
+  assert "--config.train.rounds=2000000" in warned(history(**SICK["memorising"]), penalised)["memorising"][1].message
+
+
+def test_saturation_is_of_images():
+  images = jnp.zeros((2, 1, 2, 1))
+  ends = images.at[:, :, 0].set(-1.0)
+  scores = jnp.zeros(2)
+  found = health.signals(images, ends, ends, scores, scores, scores)
+  assert float(found["saturation"]) == 0.5
 
 
 def test_a_cycle_that_dies_out_is_no_oscillation():
