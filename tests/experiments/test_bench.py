@@ -15,7 +15,7 @@ from experiments.lab.build import build
 from gan_jax.data import dataset
 
 # The other cases are these at other sizes.
-GAMES = ("ring8_64", "wgan_gp", "dcgan32", "dcgan64", "wgan_gp_dcgan32", "infogan32", "cyclegan64_4")
+GAMES = ("ring8_64", "wgan_gp", "dcgan32", "wgan_gp_dcgan32", "infogan32", "cyclegan64_4")
 SMALL = {"width": 4, "features": 8, "blocks": 1, "layers": 1}
 
 
