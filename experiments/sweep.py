@@ -2,10 +2,11 @@
 
     python -m experiments.sweep --config=wgan_gp --seeds=16 --grid="game.penalty_weight=0.1,1,10"
 
-Every member is the run that `experiments.run` would do with that seed and those settings. A sweep has no checkpoints;
-the workdir gets config.json, members.csv (every member), sweep.csv (median and range over seeds for each setting) and
-sweep.png. On a CPU each core is a device and plays its share of the members; --config.mesh.member=N takes N devices,
-JAX_NUM_CPU_DEVICES=N makes N of a CPU.
+Every member is the run that `experiments.run` would do with that seed and those settings. A sweep has no checkpoints
+and no warnings; the workdir gets report.html, its page, config.json, members.csv (every member), sweep.csv (median and
+range over seeds for each setting), sweep.png, evaluation.json, samples/ and, where eval.best names a number, best/, the
+best member as a run of its own. On a CPU each core is a device and plays its share of the members;
+--config.mesh.member=N takes N devices, JAX_NUM_CPU_DEVICES=N makes N of a CPU.
 """
 
 from pathlib import Path
