@@ -5,7 +5,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import orbax.checkpoint as ocp
 
 from gan_jax.errors import ConfigError
@@ -43,7 +42,7 @@ def save_alone(folder: str | Path, state: TrainState) -> None:
 
 def _host(leaf: Any) -> Any:
   """In NumPy what orbax would not take for shared by all processes."""
-  return np.asarray(leaf) if jax.process_count() > 1 and leaf.is_fully_addressable else leaf
+  return jax.device_get(leaf) if jax.process_count() > 1 and leaf.is_fully_addressable else leaf
 
 
 def restore(checkpoints: ocp.CheckpointManager, like: TrainState, step: int | None = None) -> TrainState | None:

@@ -23,6 +23,7 @@ def config_with(**log):
   config.nets.generator.hidden = config.nets.discriminator.hidden = (16,)
   config.train.update({"rounds": 40, "chunk": 10})
   config.eval.every, config.checkpoint.every, config.eval.samples.n = 20, 20, 9
+  config.eval.evaluators = ("samples",)
   config.log.update({"every": 5} | log)
   return config
 
