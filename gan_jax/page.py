@@ -21,6 +21,7 @@ from PIL import Image
 
 from gan_jax import curves, report
 from gan_jax.errors import ConfigError
+from gan_jax.metrics import health
 
 _PICTURES = 40  # of one kind, on a slider
 _BYTES = 8_000_000  # of all pictures together, before they become text
@@ -223,9 +224,9 @@ def _explanation(run: _Run, name: str) -> Mapping[str, Any]:
   return found if isinstance(found, Mapping) else {}
 
 
-def _watched(run: _Run) -> bool:
-  """Whether the run took the figures that warnings come from; older versions did not."""
-  return bool(run.warnings) or any(n.startswith("health/") or n.endswith("/gradient") for row in run.rows for n in row)
+def _watched(run: _Run) -> int:
+  """How many rows have figures that warnings come from; those of older versions have none."""
+  return sum(any(name.startswith("health/") or name.endswith("/gradient") for name in row) for row in run.rows)
 
 
 # The verdict
@@ -238,7 +239,7 @@ def _sentences(run: _Run) -> list[str]:
     each = "; ".join(f"{w['name']}{since(w)}" for w in run.warnings)
     sentences.append(f"{len(run.warnings)} warning{'s' * (len(run.warnings) > 1)}: {each}.")
   elif _watched(run):
-    sentences.append("No warnings.")
+    sentences.append("No warnings." if _watched(run) >= health.ROWS else "Too early for warnings.")
   return [sentence for sentence in sentences if sentence]
 
 

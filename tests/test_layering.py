@@ -38,7 +38,7 @@ MAY_IMPORT = {
   "gan_jax/metrics": LIBRARIES | PURE | ERRORS | OF_METRICS,
   "gan_jax/report.py": LIBRARIES | ERRORS,
   "gan_jax/curves.py": STANDARD | {"numpy"},
-  "gan_jax/page.py": LIBRARIES | ERRORS | {"gan_jax.curves", "gan_jax.report"},
+  "gan_jax/page.py": LIBRARIES | ERRORS | {"gan_jax.curves", "gan_jax.metrics.health", "gan_jax.report"},
 }
 # The same within experiments, of experiments alone. A command is a module directly in it that calls cli.start; any
 # other one is a config.

@@ -103,7 +103,7 @@ def test_the_verdict_of_a_run_that_ended_early_until_it_is_resumed(tmp_path):
 def test_the_verdict_without_an_evaluation(tmp_path):
   assert page.verdict(tmp_path) == "No rounds yet. No evaluation yet."
   write(tmp_path, upto=300, evaluated=False)
-  assert page.verdict(tmp_path) == "300 of 4,000 rounds so far in 8.4 s. No evaluation yet. No warnings."
+  assert page.verdict(tmp_path) == "300 of 4,000 rounds so far in 8.4 s. No evaluation yet. Too early for warnings."
 
 
 def test_the_first_evaluation_has_nothing_to_be_compared_with(tmp_path):

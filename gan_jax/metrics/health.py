@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 
 _RANKED, _MARGIN, _VARIETY = "health/real_above_fake", "health/margin", "health/variety"
 _SEEN, _MEMORISATION = "health/seen_above_unseen", "memorisation"
-_COUNT = 8  # rows with figures that have to agree, so that no single batch is warned of
+ROWS = 8  # with figures that have to agree, so that no single batch is warned of
 _GROWN, _HUGE = 100.0, 1e5
 _VANISHED, _SURE = 0.01, 0.95
 _PERFECT, _FOOLED = 0.999, 0.2
@@ -158,7 +158,7 @@ _Remedy = Callable[[Mapping[str, Any], _Players], str | None]  # None where the 
 
 def _infinite(rows: Sequence[Row], players: _Players) -> _Sign | None:
   """A number that is not finite, in one of the last rows: a chunk has several."""
-  for row in rows[-_COUNT:]:
+  for row in rows[-ROWS:]:
     for name, value in row.items():
       if value is not None and not math.isfinite(value):
         return _Sign(_step(row), name, value, f"{name} is {value}")
@@ -188,7 +188,7 @@ def _vanishing(rows: Sequence[Row], players: _Players) -> _Sign | None:
 
 
 def _strong(rows: Sequence[Row], players: _Players) -> _Sign | None:
-  last = _latest(rows, _RANKED, count=2 * _COUNT)
+  last = _latest(rows, _RANKED, count=2 * ROWS)
   if not last or _step(last[-1]) < _EARLY or min(row[_RANKED] for row in last) < _PERFECT:
     return None
   return _Sign(_step(last[0]), _RANKED, last[-1][_RANKED], _ranking(last[-1]))
@@ -203,7 +203,7 @@ def _weak(rows: Sequence[Row], players: _Players) -> _Sign | None:
 
 def _oscillating(rows: Sequence[Row], players: _Players) -> _Sign | None:
   """The discriminator is right about nearly all, then wrong about nearly all, again and again, and not ever less so."""
-  last = _latest(rows, _RANKED, _MARGIN, count=3 * _COUNT)
+  last = _latest(rows, _RANKED, _MARGIN, count=3 * ROWS)
   one_sided = [row for row in last if abs(row[_RANKED] - 0.5) > _ONE_SIDED]
   turns = [b for a, b in zip(one_sided, one_sided[1:]) if (a[_RANKED] > 0.5) != (b[_RANKED] > 0.5)]
   if len(turns) < _TURNS:
@@ -260,7 +260,7 @@ def _step(row: Row) -> int:
   return int(row["step"])
 
 
-def _latest(rows: Sequence[Row], *figures: str, count: int = _COUNT) -> list[Row]:
+def _latest(rows: Sequence[Row], *figures: str, count: int = ROWS) -> list[Row]:
   """The last `count` rows that have all of these figures, oldest first; none if there are not so many."""
   found = list(itertools.islice(_having(reversed(rows), figures), count))
   return found[::-1] if len(found) == count else []
@@ -268,7 +268,7 @@ def _latest(rows: Sequence[Row], *figures: str, count: int = _COUNT) -> list[Row
 
 def _at_first(rows: Sequence[Row], figure: str) -> float:
   """The largest of a figure's first few values."""
-  return max((row[figure] for row in itertools.islice(_having(rows, [figure]), _COUNT)), default=math.nan)
+  return max((row[figure] for row in itertools.islice(_having(rows, [figure]), ROWS)), default=math.nan)
 
 
 def _having(rows: Iterable[Row], figures: Iterable[str]) -> Iterator[Row]:
