@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from experiments.evaluators import Context, Evaluation, Judgement
 from gan_jax import cache, report, train
-from gan_jax.data.dataset import Dataset, decode
+from gan_jax.data.dataset import Dataset, decode, spread
 from gan_jax.errors import ConfigError, nearest
 from gan_jax.metrics import classifier, features, neighbours, quality, resize
 from gan_jax.metrics.features import Extractor
@@ -38,7 +39,7 @@ EXPLAINED = {
 }
 HEADLINE = ("frechet", "class_entropy", "precision", "recall", "memorisation")
 _BATCH, _MOST, _SHOWN, _BESIDE = 100, 10_000, 8, 5
-_FEW = 10  # images on each side, which every measure needs more than
+FEW = 10  # images on each side, which every measure needs more than
 
 
 def make(
@@ -72,15 +73,15 @@ def make(
   """
   game, dataset = context.game, context.dataset
   if game.sample is None or len(dataset.shape) != 3:
-    raise ConfigError("it judges images that are sampled, and this game makes none")
+    raise ConfigError("it judges images that are sampled, and this game makes none: leave it out of eval.evaluators")
   held_out = spread(np.asarray(dataset.test["x"]), _MOST)
   count = n or min(len(held_out), 1_000)
-  if k < 1 or train_images < 1 or min(count, len(held_out)) <= max(k, _FEW):
+  if k < 1 or train_images < 1 or min(count, len(held_out)) <= max(k, FEW):
     raise ConfigError(
       f"{count} samples, {len(held_out)} held-out images, k = {k} and {train_images} training images: the last two "
-      f"have to be at least 1, and of samples and held-out images more than {max(k, _FEW)} are needed"
+      f"have to be at least 1, and of samples and held-out images more than {max(k, FEW)} are needed"
     )
-  name, why = (extractor, "") if extractor else features.default(dataset.classes > 0, game.features is not None)
+  name, why = (extractor, "") if extractor else features.default(_labelled(dataset), game.features is not None)
   opened = opener(name, dataset, game.features, weights, tensorflow)
   sampled = jax.jit(lambda nets, key: game.sample(*nets, key, _BATCH))
   seen = functools.cache(lambda: training_images(dataset, count, train_images))
@@ -106,7 +107,7 @@ def compare(
 ) -> Judgement:
   """What `metrics.quality` says of samples, how it was found, and the picture "neighbours".
 
-  Where there is no saying, such as of features that are not finite, the protocol says why in place of numbers.
+  Where there is no saying, such as of features that are not finite, numbers are nan and the protocol says why.
 
   Args:
     extractor: of the features.
@@ -132,7 +133,7 @@ def compare(
   try:
     numbers = quality.measure(of_samples, look(extractor, held_out), of_seen, k, whole)
   except ValueError as error:
-    return Judgement({}, protocol | {"not measured": str(error)})
+    return Judgement(dict.fromkeys(EXPLAINED, math.nan), protocol | {"not measured": str(error)})
   if seen is None or of_seen is None:
     return Judgement(numbers, protocol)
   beside = neighbours.nearest(of_samples.features[:_SHOWN], of_seen.features, min(_BESIDE, len(seen)))[1]
@@ -166,17 +167,12 @@ def opener(
   }
   if name not in makers:
     raise ConfigError(f"extractor is {name!r}, which is not known.{nearest(name, [*makers, 'discriminator'])}")
-  if name == "classifier" and not ({"x", "label"} <= set(dataset.arrays) and "label" in dataset.test):
+  if name == "classifier" and not _labelled(dataset):
     raise ConfigError(f"{dataset.name} has no labels at hand to train a classifier on; choose another extractor")
   if name == "inception":
     features.check_inception(weights)
   make_once = functools.cache(makers[name])
   return lambda params, stats: make_once()
-
-
-def spread(images: np.ndarray, most: int) -> np.ndarray:
-  """At most so many of the images, evenly spread, for they may be sorted."""
-  return images if len(images) <= most else images[np.linspace(0, len(images) - 1, most).astype(int)]
 
 
 def training_images(dataset: Dataset, n: int, most: int) -> tuple[np.ndarray, bool]:
@@ -190,6 +186,11 @@ def training_images(dataset: Dataset, n: int, most: int) -> tuple[np.ndarray, bo
     return np.asarray(next(dataset.stream(n, 0, 0, (0, 1)))["x"]), False
   assert dataset.draw is not None
   return report.pixels(np.asarray(dataset.draw(jax.random.key(0), n)["x"])), False
+
+
+def _labelled(dataset: Dataset) -> bool:
+  """Whether the labels are at hand: those of images that are streamed or drawn without end are not."""
+  return {"x", "label"} <= set(dataset.arrays) and "label" in dataset.test
 
 
 def _cut(dataset: Dataset, images: np.ndarray) -> np.ndarray:

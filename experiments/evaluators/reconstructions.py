@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from experiments.evaluators import Context, Evaluation, Picture
 from gan_jax import train
-from gan_jax.data.dataset import decode
+from gan_jax.data.dataset import decode, spread
 from gan_jax.errors import ConfigError
 from gan_jax.metrics.translation import l1
 
@@ -25,8 +25,7 @@ def make(context: Context, /, *, n: int = 12) -> Evaluation:
   game, held_out = context.game, context.dataset.test["x"]
   if game.encode is None or game.sample is None:
     raise ConfigError("it looks at reconstructions, which this game does not make")
-  step = max(len(held_out) // n, 1)  # spread out, for they may be sorted
-  shown = held_out[::step][:n]
+  shown = spread(held_out, n)
 
   def reconstruct(state, images):
     nets, key = train.averaged(state), train.evaluation_key(state.key)

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from experiments.lab import configs
 from experiments.lab.build import Experiment
 from gan_jax import report, train
-from gan_jax.data.dataset import decode
+from gan_jax.data.dataset import decode, spread
 from gan_jax.game import Game, TrainState
 from gan_jax.metrics import health
 
@@ -34,8 +34,7 @@ def signals(experiment: Experiment, batch_size: int) -> Callable[[TrainState], d
   else:
     assert dataset.stream is not None
     batch = decode(next(dataset.stream(n, 0, 0, (0, 1))))
-  held_out = dataset.test["x"]
-  spread_out = held_out[:: max(len(held_out) // n, 1)][:n]  # they may be sorted
+  spread_out = spread(dataset.test["x"], n)
   seen, unseen = batch["x"][:n], decode({"x": jnp.asarray(spread_out)})["x"]
 
   def look(state):

@@ -10,13 +10,13 @@ import numpy as np
 from experiments.evaluators import Evaluation, images
 from experiments.lab import trained
 from experiments.lab.build import build
-from experiments.lab.observer import description, finite
+from experiments.lab.observer import description, finite, weights_of
 from gan_jax.data import folder as files
-from gan_jax.data.dataset import from_arrays
+from gan_jax.data.dataset import from_arrays, spread
 from gan_jax.errors import ConfigError
 from gan_jax.metrics import features, quality
 
-_MOST, _FEW = 10_000, 10  # samples, unless more are asked for; and what every measure needs more than
+_MOST = 10_000  # samples, unless more are asked for
 
 
 def of_run(workdir: Path, checkpoint: str, raw: bool, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,10 +47,8 @@ def of_run(workdir: Path, checkpoint: str, raw: bool, settings: Mapping[str, Any
   evaluation = build(config, dataset).evaluation
   judged = evaluation.judge(state)
   numbers = {**jax.jit(evaluation.measure)(state), **judged.numbers}
-  weights = ("raw",) if raw else ()
-  found = description(
-    evaluation, {k: finite(v) for k, v in numbers.items()}, judged.protocol, int(state.step), *weights
-  )
+  numbers = {name: finite(value) for name, value in numbers.items()}
+  found = description(evaluation, numbers, judged.protocol, int(state.step), weights_of(state))
   return {"workdir": str(workdir)} | found
 
 
@@ -87,15 +85,15 @@ def of_folders(
   n = settings["n"] or len(read["made"])
   if n > len(read["made"]):
     raise ConfigError(f"--n is {n:,}, but {made} holds {len(read['made']):,} images")
-  if min(n, len(read["real"])) <= _FEW:
+  if min(n, len(read["real"])) <= images.FEW:
     raise ConfigError(
-      f"there are {n} images in {made} and {len(read['real'])} in {reference}; more than {_FEW} are needed"
+      f"there are {n} images in {made} and {len(read['real'])} in {reference}; more than {images.FEW} are needed"
     )
-  judged = images.compare(extractor, images.spread(read["made"], n), read["real"], read.get("seen"), whole=True)
+  judged = images.compare(extractor, spread(read["made"], n), read["real"], read.get("seen"), whole=True)
   evaluation = Evaluation(explained=images.EXPLAINED, headline=images.HEADLINE)
   numbers = {name: finite(value) for name, value in judged.numbers.items()}
   size = {"resolution": resolution} if resolution else {}
-  found = description(evaluation, numbers, {"images": {**judged.protocol, **size}}, 0)
+  found = description(evaluation, numbers, {"images": {**judged.protocol, **size}}, 0, "")
   return {"images": made, "reference": reference} | {k: v for k, v in found.items() if k not in ("round", "weights")}
 
 

@@ -22,7 +22,7 @@ from experiments.lab import configs, trackers, workdir
 from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from experiments.lab.loop import connect, writes
-from experiments.lab.observer import BEST, EVALUATION, check_best, description, finite
+from experiments.lab.observer import BEST, EVALUATION, check_best, description, finite, weights_of
 from gan_jax import checkpoint, page, report, shard, train
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import ConfigError, nearest
@@ -224,12 +224,12 @@ def evaluate(
 
     measured = shard.fetch(mesh, jax.jit(look)(state))
     judged = [evaluation.judge(member_of(whole, member)) for member in mine[:seeds]]
-    names = dict.fromkeys(name for each in judged for name in each.numbers)  # some may not be had of a member
-    together = {name: np.array([each.numbers.get(name, np.nan) for each in judged]) for name in names}
-    found.append(jax.tree.map(lambda leaf: np.asarray(leaf)[:seeds], measured) | together)
-  numbers = {name: np.concatenate([each[name] for each in found]) for name in found[0]}
+    measured = {name: np.asarray(values)[:seeds] for name, values in measured.items()}
+    found += [{name: v[j] for name, v in measured.items()} | {**each.numbers} for j, each in enumerate(judged)]
+  names = dict.fromkeys(name for each in found for name in each)  # of a member that went astray some cannot be had
+  numbers = {name: np.array([each.get(name, np.nan) for each in found]) for name in names}
   medians = {name: finite(np.median(values)) for name, values in numbers.items()}
-  return numbers, description(evaluation, medians, judged[0].protocol, config.train.rounds)
+  return numbers, description(evaluation, medians, judged[0].protocol, config.train.rounds, weights_of(state))
 
 
 def member_of(states: TrainState, i: int) -> TrainState:

@@ -15,7 +15,7 @@ from experiments.lab import configs, health, trackers
 from experiments.lab.build import Experiment
 from experiments.lab.configs import Config
 from gan_jax import page, report
-from gan_jax.data.dataset import decode
+from gan_jax.data.dataset import decode, spread
 from gan_jax.errors import ConfigError, nearest
 from gan_jax.game import TrainState
 
@@ -75,7 +75,9 @@ class Observer:
     self._tracked.rows(rows)
     self._rows += rows
     if seen is not None:
-      described = description(self._experiment.evaluation, numbers, self._judged.protocol, int(seen.step))
+      described = description(
+        self._experiment.evaluation, numbers, self._judged.protocol, int(seen.step), weights_of(seen)
+      )
       described |= {"rounds": self.rounds, "ended": self.ended}
       report.write_text(self._folder / EVALUATION, json.dumps(described, indent=2))
 
@@ -88,8 +90,8 @@ class Observer:
     for kind, (images, columns) in self._judged.sheets.items():
       report.save_samples(name(kind), images, real, columns)
     if real.ndim == 4 and not (samples / "real.png").exists():
-      spread = real[np.linspace(0, len(real) - 1, min(len(real), 64)).astype(int)]
-      report.save_samples(samples / "real.png", np.asarray(decode({"x": jnp.asarray(spread)})["x"]), real)
+      shown = decode({"x": jnp.asarray(spread(real, 64))})["x"]
+      report.save_samples(samples / "real.png", np.asarray(shown), real)
     page.save(self._folder, self._title)
     self._tracked.pictures(int(seen.step))
 
@@ -153,7 +155,7 @@ def description(
   numbers: Mapping[str, float | None],
   protocol: Mapping[str, Any],
   step: int,
-  weights: str = "averaged where an average is kept",
+  weights: str,
 ) -> dict[str, Any]:
   """What evaluation.json says: what was found after round `step`, of which weights, how, and what it means."""
   explained = {name: {"label": label, "meaning": line} for name, (label, line) in evaluation.explained.items()}
@@ -165,6 +167,11 @@ def description(
     "headline": list(evaluation.headline),
     "protocol": {**evaluation.protocol, **protocol},
   }
+
+
+def weights_of(state: TrainState) -> str:
+  """Which weights evaluators look at."""
+  return "averaged" if state.ema else "raw"
 
 
 def finite(value: Any) -> float | None:

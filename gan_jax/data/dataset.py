@@ -52,6 +52,11 @@ def decode(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
   return {k: (v.astype(jnp.float32) - 127.5) * (1 / 127.5) if v.dtype == jnp.uint8 else v for k, v in batch.items()}
 
 
+def spread(examples: np.ndarray, most: int) -> np.ndarray:
+  """At most so many of the examples, evenly spread, for they may be sorted."""
+  return examples if len(examples) <= most else examples[np.linspace(0, len(examples) - 1, most).astype(int)]
+
+
 def from_arrays(
   name: str,
   train: Mapping[str, np.ndarray],

@@ -115,7 +115,7 @@ def test_a_bound_for_each_code():
 
 
 def test_the_best_of_a_unit_variance_is_negative():
-  """A uniform code that is told exactly: log 2 - log(2 pi) / 2 = -0.2258, which the fitted variance makes up for."""
+  """A uniform code that Q reads exactly: log 2 - log(2 pi) / 2 = -0.2258, which the fitted variance makes up for."""
   codes = jnp.linspace(-1.0, 1.0, 21)[:, None]
   best = information.bound(information.gaussian_log_likelihood(codes, codes), information.uniform_entropy())
   np.testing.assert_allclose(best, [-0.2258], atol=1e-4)

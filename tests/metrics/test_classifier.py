@@ -41,7 +41,7 @@ def parameters(trained):
 
 
 def test_it_learns(splits, tmp_path, monkeypatch):
-  """Seeds gave 0.90 to 0.94: the held-out digits have other writers. The accuracy told is that of the logits there."""
+  """Seeds gave 0.90 to 0.94: the held-out digits have other writers. The accuracy is that of the logits there."""
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
   trained = classifier.train(*splits, 10, **SMALL)
   x, labels = decoded(splits[2]), splits[3]

@@ -1,0 +1,40 @@
+"""Reconstructions of held-out images, by hand: what is encoded, decoded and compared."""
+
+import types
+
+import jax
+import numpy as np
+import pytest
+
+from experiments.evaluators import Context, reconstructions
+from gan_jax.data.dataset import from_arrays
+from gan_jax.errors import ConfigError
+from gan_jax.game import Game
+
+HELD_OUT = np.array([0, 51, 102, 255], np.uint8).reshape(4, 1, 1, 1)  # -1, -0.6, -0.2 and 1
+STATE = types.SimpleNamespace(params={"gain": -1.0}, stats={}, ema={}, key=jax.random.key(0))
+
+
+def context(encode=True):
+  """E(x) is a number twice as large, and G multiplies it by the gain."""
+  sample = lambda params, stats, key, n, latents: params["gain"] * latents[:, :, None, None]
+  read = lambda params, stats, key, x: 2.0 * x[:, :, 0, 0]
+  game = Game({}, {}, (), sample=sample, encode=read if encode else None)
+  return Context(game, from_arrays("four", {"x": HELD_OUT}, {"x": HELD_OUT}), {})
+
+
+def test_the_error_is_the_mean_difference():
+  """x - G(E(x)) = 3 x: the mean of 3, 1.8, 0.6 and 3 is 2.1."""
+  found = reconstructions.make(context()).measure(STATE)
+  assert float(found["reconstruction_l1"]) == pytest.approx(2.1, rel=1e-6)
+
+
+def test_the_picture_has_images_above_their_own_reconstructions():
+  (picture,) = reconstructions.make(context(), n=2).pictures
+  np.testing.assert_allclose(np.ravel(picture.draw(STATE)), [-1.0, 1.0, 2.0, -2.0], rtol=1e-6)
+  assert picture.columns == 2 and picture.name == "reconstructions"
+
+
+def test_a_game_that_does_not_encode_is_refused():
+  with pytest.raises(ConfigError, match="which this game does not make"):
+    reconstructions.make(context(encode=False))
