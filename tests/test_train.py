@@ -15,7 +15,7 @@ from flax import linen as nn
 
 from gan_jax import pool, train
 from gan_jax.forward import forward
-from gan_jax.game import Aux, Game, Move, Player, TrainState
+from gan_jax.game import Aux, Game, Move, Net, Player, TrainState
 from gan_jax.games import gan
 from gan_jax.losses import adversarial
 from gan_jax.nets import mlp
@@ -44,6 +44,17 @@ def test_one_move_by_hand():
   np.testing.assert_allclose(state.params["b"]["w"], new_b, rtol=1e-6)
   np.testing.assert_allclose(metrics["a/loss"], 0.5 * 2.5 * a**2 + a * b, rtol=1e-5)
   assert int(state.step) == 1
+
+
+def test_the_norm_of_a_gradient_is_over_all_that_a_player_owns():
+  """Of 3 u + 4 v it is 5, whatever the third net, which is another's, does."""
+  net = lambda value: Net(lambda key: (jnp.float32(value), {}), lambda params, stats, x, **_: (params, stats))
+  loss = lambda params, state, batch, key: (3.0 * params["u"] + 4.0 * params["v"] + 9.0 * params["w"], Aux())
+  still = lambda owns: Player(owns, loss, optax.set_to_zero())
+  players = {"both": still(("u", "v")), "other": still(("w",))}
+  game = Game({name: net(0.0) for name in "uvw"}, players, (Move(("both", "other")),), averaged=())
+  _, metrics = train.make_step(game)(train.init(game, KEY), {"x": jnp.ones((1, 1))})
+  np.testing.assert_allclose((metrics["both/gradient"], metrics["other/gradient"]), (5.0, 9.0), rtol=1e-6)
 
 
 def test_simultaneous_moves_start_from_the_same_state():

@@ -175,11 +175,12 @@ def test_a_cpu_has_a_device_a_core_unless_someone_says_otherwise(monkeypatch):
 NUMBERS = """
 import jax.numpy as jnp
 
-from experiments.evaluators import Evaluation
+from experiments.evaluators import Evaluation, Judgement
 
 def make(context, /):
   weight = float(context.settings["penalty_weight"])
-  return Evaluation(lambda state: {"weight": jnp.float32(weight)})
+  judge = lambda state: Judgement({"judged": weight} if weight > 1 else {})
+  return Evaluation(lambda state: {"weight": jnp.float32(weight)}, judge=judge)
 """
 
 
@@ -192,6 +193,7 @@ def test_evaluators_of_a_sweep_are_made_of_numbers(tmp_path, monkeypatch):
   config.mesh.member = 1
   rows = members.sweep(config, {"game.penalty_weight": [0.25, 4.0]}, 2, tmp_path / "sweep", "dirac:r1")
   assert [row["weight"] for row in rows] == [0.25, 0.25, 4.0, 4.0]
+  np.testing.assert_array_equal([row["judged"] for row in rows], [np.nan, np.nan, 4.0, 4.0])
 
 
 def test_a_family_of_divergences_is_swept(tmp_path):
