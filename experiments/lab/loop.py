@@ -74,16 +74,14 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
     step = checkpoints.latest_step() or 0
     left = [stage_run for stage_run in stage_runs if step <= stage_run.stage.end]
     state = checkpoint.restore(checkpoints, jax.tree.map(_placed, left[0].fresh, left[0].shardings))
+    files = folder / health.METRICS, folder / health.WARNINGS
+    rows = [report.read_metrics(file, until=step) for file in files] if writes() else [[], []]
+    why = ended(rows[0], config.eval)
+    over = shard.any_process(bool(why))
     if writes():
-      _describe(left[0], folder, name, config.train.rounds, state)
+      _describe(left[0], folder, name, config.train.rounds, state, why)
     if state is None:
       state = _init(left[0])
-    files = folder / health.METRICS, folder / health.WARNINGS
-    rows = [report.read_metrics(file, until=int(state.step)) for file in files] if writes() else [[], []]
-    why = ended(rows[0], config.eval) if writes() else ""
-    over = shard.any_process(bool(why))
-    if why:
-      print(f"  {'ended':<14} {why}; --config.eval.patience=0 plays on")
     if int(state.step) < config.train.rounds and not over:
       if writes():
         workdir.write(folder, described, _file_of(given))
@@ -362,8 +360,8 @@ def _check_lengths(config: Config) -> None:
       raise ConfigError(f"{field} is {configs.get(config, field)}, which is not a multiple of train.chunk = {chunk}")
 
 
-def _describe(stage_run: StageRun, folder: Path, name: str, rounds: int, restored: TrainState | None) -> None:
-  """Prints what is about to be done."""
+def _describe(stage_run: StageRun, folder: Path, name: str, rounds: int, restored: TrainState | None, why: str) -> None:
+  """Prints what is about to be done, or `why` the run has ended before its last round."""
   config, data = stage_run.stage.config, stage_run.experiment.dataset
   settings = ", ".join(
     f"{k}\xa0{v}" for k, v in configs.flatten(config.game).items() if k != "name"
@@ -381,6 +379,7 @@ def _describe(stage_run: StageRun, folder: Path, name: str, rounds: int, restore
   step = None if restored is None else int(restored.step)
   plan = "a new run" if step is None else f"continuing after round {step:,}"
   plan = f"finished, all {rounds:,} rounds have been played" if step == rounds else f"{plan}, up to round {rounds:,}"
+  plan = f"ended after round {step:,}, for {why}; --config.eval.patience=0 plays on" if why and step != rounds else plan
   print(f"  {'workdir':<14} {folder}: {plan}", flush=True)
 
 

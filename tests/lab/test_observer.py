@@ -52,7 +52,10 @@ def test_a_run_keeps_its_best_checkpoint_and_ends_early_and_stays_ended(tmp_path
   said = json.loads((tmp_path / "evaluation.json").read_text())
   assert said["ended"] == f"raw_radius has not improved in 2 evaluations since round {best['step']}"
   assert said["round"] == found[-1]["step"] and said["rounds"] == 60
+  capsys.readouterr()
   again = loop.run(cycling(**{"eval.patience": 2}), tmp_path, "dirac")
+  said = capsys.readouterr().out
+  assert f"ended after round {int(state.step)}, for raw_radius has not improved" in said and "continuing" not in said
   assert int(again.step) == int(state.step) and len(report.read_metrics(tmp_path / "metrics.jsonl")) == len(found)
   longer = loop.run(cycling(**{"eval.patience": 0}), tmp_path, "dirac")
   assert int(longer.step) == 60
