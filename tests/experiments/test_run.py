@@ -179,7 +179,7 @@ def test_nested_settings_are_described_in_a_line(tmp_path, capsys):
   stage_run = SimpleNamespace(
     stage=configs.stages(config)[0], experiment=build(config), fresh=SimpleNamespace(params={})
   )
-  loop._describe(stage_run, tmp_path, "grid25", 10, None)
+  loop._describe(stage_run, tmp_path, "grid25", 10, None, "")
   lines = capsys.readouterr().out.splitlines()
   settings = {field: value for field, value in configs.flatten(config.game).items() if field != "name"}
   assert any("." in field for field in settings)
