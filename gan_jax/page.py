@@ -119,6 +119,7 @@ def save_sweep(folder: Path, title: str) -> None:
   """
   config = report.read_json(folder / "config.json") or {}
   members, summary = _read_csv(folder / "members.csv"), _read_csv(folder / "sweep.csv")
+  evaluation = report.read_json(folder / "evaluation.json") or {}
   settings = [*(config.get("grid") or {}), "seed"]
   best = _best(folder, members, settings)
   counted = f"{len(members):,} member{'s' * (len(members) != 1)}" if members else "No members yet"
@@ -129,6 +130,7 @@ def save_sweep(folder: Path, title: str) -> None:
     _best_member(folder, members, settings, best, _flat(config).get("eval.best")),
     _members(folder, members, settings, best),
     _section("Over the seeds", _table(summary)) if summary else "",
+    _section("How they were measured", _terms(evaluation.get("protocol") or {})),
     _section("Over the rounds", _plot(folder / "sweep.png")),
     _section("Details", _shown("The config", config)),
   ]
@@ -487,12 +489,18 @@ def _row(run: _Run, name: str, dated: bool) -> str:
 
 
 def _protocol(protocol: Mapping[str, Any]) -> str:
+  terms = _terms(protocol)
+  return f'<div><p class="quiet">How they were measured</p>{terms}</div>' if terms else ""
+
+
+def _terms(protocol: Mapping[str, Any]) -> str:
+  """Evaluator by evaluator, what is beside its numbers: counts, split, extractor."""
   parts = []
   for evaluator, settings in protocol.items():
     settings = settings if isinstance(settings, Mapping) else {"": settings}
     terms = "".join(f"<dt>{_text(name)}</dt><dd>{_text(_plain(value))}</dd>" for name, value in settings.items())
     parts.append(f"<h3>{_text(_capitalised(evaluator.replace('_', ' ')))}</h3><dl>{terms}</dl>")
-  return f'<div><p class="quiet">How they were measured</p>{"".join(parts)}</div>' if parts else ""
+  return "".join(parts)
 
 
 def _plain(value: Any) -> str:

@@ -325,6 +325,8 @@ def write_sweep(folder):
   (folder / "best" / "config.json").write_text(json.dumps(config | {"game": {"weight": 10}}))
   members = [{"game.weight": w, "seed": s, "a/loss": w + s, "frechet": "nan"} for w in (0.5, 10.0) for s in (5, 6)]
   summary = [{"game.weight": w, "metric": "a/<loss>", "median": 1234.56, "min": 0.1, "max": 2e4} for w in (0.5, 10.0)]
+  protocol = {"images": {"samples": 1000, "split": "<held out>"}}
+  (folder / "evaluation.json").write_text(json.dumps({"protocol": protocol}))
   for file, rows in (("members.csv", members), ("sweep.csv", summary)):
     with (folder / file).open("w", newline="") as opened:
       writer = csv.DictWriter(opened, list(rows[0]))
@@ -349,6 +351,8 @@ def test_a_sweep_shows_its_members_side_by_side_and_names_the_best(tmp_path):
   assert "game.weight 0.5, seed 6" in text and "a/loss 6.5<br>frechet not finite" in text
   assert "a/&lt;loss&gt;</td><td>1,235</td><td>0.1</td><td>20,000</td>" in text and "<i>" not in text
   assert "4 members, 4,000 rounds each." in text
+  assert "<h2>How they were measured</h2><h3>Images</h3><dl><dt>samples</dt><dd>1,000</dd>" in text
+  assert "<dt>split</dt><dd>&lt;held out&gt;</dd>" in text
 
 
 def test_a_sweep_without_pictures_or_a_best_member(tmp_path):
@@ -356,6 +360,7 @@ def test_a_sweep_without_pictures_or_a_best_member(tmp_path):
   shutil.rmtree(folder / "samples")
   shutil.rmtree(folder / "best")
   (folder / "sweep.png").unlink()
+  (folder / "evaluation.json").unlink()
   page.save_sweep(folder, "a title")
   text = (folder / "report.html").read_text()
   assert "The best" not in text and "<img" not in text and "Member 3" in text

@@ -41,6 +41,7 @@ def signals(experiment: Experiment, batch_size: int) -> Callable[[TrainState], d
     key, raw = train.evaluation_key(state.key), (state.params, state.stats)
     fake, averaged = sample(*raw, key, n), sample(*train.averaged(state), key, n)
     found = health.signals(seen, fake, averaged, *(score(*raw, x) for x in (seen, fake, unseen)))
+    found["change"] = jnp.where(jnp.asarray(game.ema_decay) > 0, found["change"], jnp.nan)  # nothing to compare with
     return {f"health/{name}": value for name, value in found.items()}
 
   return look

@@ -6,7 +6,6 @@ At the optimum E and G invert each other. G and E minimise D's loss with real an
 the paper proposes: the same fixed point, with a gradient where D is sure.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import chex
@@ -16,6 +15,7 @@ from gan_jax import priors
 from gan_jax.errors import ConfigError
 from gan_jax.forward import forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Optimizers, Player, optimizer_of
+from gan_jax.games._abilities import evaluated, judgements, sampler
 from gan_jax.losses.adversarial import AdversarialLoss
 
 
@@ -71,6 +71,7 @@ def make(
     use, real, fake = scores(params, state, batch, key)
     return loss.discriminator(fake, real), Aux(use.stats)
 
+  encode = lambda params, stats, key, x: evaluated(nets)("encoder", params, stats, x)
   return Game(
     nets=nets,
     players={
@@ -78,30 +79,8 @@ def make(
       "generator": Player(("generator", "encoder"), generator_loss, optimizer_of(tx, "generator")),
     },
     moves=(Move(("discriminator", "generator"), shared_key=True),),
-    **_abilities(nets, lambda key, n: prior(key, (n, latent_dim))),
+    sample=sampler(nets, lambda key, n: prior(key, (n, latent_dim))),
+    encode=encode,
+    **judgements(nets, "discriminator", lambda params, stats, x: (x, encode(params, stats, None, x))),
     averaged=("generator", "encoder"),
   )
-
-
-def _abilities(nets: Mapping[str, Net], latent: Callable[[jax.Array, int], jax.Array]) -> dict[str, Any]:
-  """Samples, latents, and what the discriminator makes of data beside its latents."""
-  discriminator = nets["discriminator"]
-
-  def evaluated(name, params, stats, *inputs):
-    return nets[name].apply(params[name], stats[name], *inputs, train=False)[0]
-
-  def sample(params, stats, key, n, latents=None):
-    return evaluated("generator", params, stats, latent(key, n) if latents is None else latents)
-
-  def encode(params, stats, key, x):
-    return evaluated("encoder", params, stats, x)
-
-  def score(params, stats, x):
-    return evaluated("discriminator", params, stats, x, encode(params, stats, None, x))
-
-  def features(params, stats, x):
-    own = params["discriminator"], stats["discriminator"]
-    return discriminator.features(*own, x, encode(params, stats, None, x))  # pyright: ignore[reportOptionalCall]
-
-  known = features if discriminator.features else None
-  return {"sample": sample, "encode": encode, "score": score, "features": known}

@@ -12,6 +12,7 @@ from gan_jax import optim, priors
 from gan_jax.errors import ConfigError
 from gan_jax.forward import Forward, forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Scheduled, optimizer_of
+from gan_jax.games._abilities import judgements, sampler
 from gan_jax.games._extends import extends
 from gan_jax.losses.adversarial import AdversarialLoss
 from gan_jax.losses.penalties import Critic, Penalty
@@ -173,22 +174,8 @@ def _play(
 
 def _abilities(nets: Mapping[str, Net], critic: str, latent: Callable, noise_conditional: bool) -> dict[str, Any]:
   """Samples, and what the critic makes of data, without noise."""
-  net = nets[critic]
-
-  def sample(params, stats, key, n, latents=None):
-    z = latent(key, n) if latents is None else latents
-    return nets["generator"].apply(params["generator"], stats["generator"], z, train=False)[0]
-
-  def seen(x):
-    return x, *(_level(0.0, x) if noise_conditional else ())
-
-  def score(params, stats, x):
-    return net.apply(params[critic], stats[critic], *seen(x), train=False)[0]
-
-  def features(params, stats, x):
-    return net.features(params[critic], stats[critic], *seen(x))  # pyright: ignore[reportOptionalCall]
-
-  return {"sample": sample, "score": score, "features": features if net.features else None}
+  seen = lambda params, stats, x: (x, *(_level(0.0, x) if noise_conditional else ()))
+  return {"sample": sampler(nets, latent), **judgements(nets, critic, seen)}
 
 
 def _level(deviation: Number, x: jax.Array) -> tuple[jax.Array]:

@@ -19,6 +19,7 @@ from gan_jax import priors
 from gan_jax.errors import ConfigError
 from gan_jax.forward import forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Scheduled, optimizer_of
+from gan_jax.games._abilities import evaluated, judgements
 from gan_jax.games.gan import noisy
 from gan_jax.losses import information
 from gan_jax.losses.adversarial import AdversarialLoss
@@ -212,28 +213,20 @@ def _play(
 
 
 def _abilities(nets: Mapping[str, Net], known: Codes, latent: Callable) -> dict[str, Any]:
+  """Samples, codes, and what the discriminator makes of data: both heads read what the trunk gives."""
+  use = evaluated(nets)
+
   def sample(params, stats, key, n, latents=None, codes=None):
     noise_key, codes_key = jax.random.split(key)
     if latents is None:
       c = known.encode(*known.draw(codes_key, n)) if codes is None else codes
       chex.assert_shape(c, (n, known.size))
       latents = latent(noise_key, c)
-    return nets["generator"].apply(params["generator"], stats["generator"], latents, train=False)[0]
+    return use("generator", params, stats, latents)
 
-  def trunk(params, stats, x):
-    return nets["trunk"].apply(params["trunk"], stats["trunk"], x, train=False)[0]
-
-  def head(name):
-    return lambda params, stats, x: nets[name].apply(params[name], stats[name], trunk(params, stats, x), train=False)[0]
-
-  def features(params, stats, x):
-    seen = trunk(params, stats, x)
-    return discriminator.features(params["discriminator"], stats["discriminator"], seen)  # pyright: ignore[reportOptionalCall]
-
-  recognise, discriminator = head("recognition"), nets["discriminator"]
-  read = LatentCodes(known, lambda params, stats, x: known.read(recognise(params, stats, x)))
-  judged = {"score": head("discriminator"), "features": features if discriminator.features else None}
-  return {"sample": sample, "codes": read, **judged}
+  trunk = lambda params, stats, x: (use("trunk", params, stats, x),)
+  read = lambda params, stats, x: known.read(use("recognition", params, stats, *trunk(params, stats, x)))
+  return {"sample": sample, "codes": LatentCodes(known, read), **judgements(nets, "discriminator", trunk)}
 
 
 def _information(codes: Codes, weights: tuple[Number, Number], outputs, categories, continuous):

@@ -146,6 +146,15 @@ def test_figures_of_members_are_those_of_each_alone():
       np.testing.assert_allclose(together[name][i], value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+def test_without_an_average_samples_have_nothing_to_have_moved_from(decay):
+  config = small()
+  config.train.ema_decay = decay
+  experiment = build(config)
+  change = health.signals(experiment, 8)(train.init(experiment.game, jax.random.key(0)))["health/change"]
+  assert np.isnan(change) == (decay == 0)
+
+
 def test_a_game_that_does_not_score_has_gradients_alone():
   config = tiny.config_of("cyclegan")
   experiment = build(config, tiny.dataset_of(config))

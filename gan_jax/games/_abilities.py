@@ -1,0 +1,41 @@
+"""What trained nets can be asked for, as several papers share it."""
+
+from collections.abc import Callable, Mapping
+
+import jax
+
+from gan_jax.game import Net
+
+
+def evaluated(nets: Mapping[str, Net]) -> Callable[..., jax.Array]:
+  """`(name, params, stats, *inputs) -> output` of one of the nets as it is after training, without randomness."""
+  return lambda name, params, stats, *inputs: nets[name].apply(params[name], stats[name], *inputs, train=False)[0]
+
+
+def sampler(nets: Mapping[str, Net], latent: Callable[[jax.Array, int], jax.Array]) -> Callable[..., jax.Array]:
+  """`Game.sample` of a game whose net "generator" maps latents to data; `latent(key, n)` draws n of them."""
+  use = evaluated(nets)
+
+  def sample(params, stats, key, n, latents=None):
+    return use("generator", params, stats, latent(key, n) if latents is None else latents)
+
+  return sample
+
+
+def judgements(
+  nets: Mapping[str, Net], critic: str, seen: Callable[..., tuple[jax.Array, ...]]
+) -> dict[str, Callable[..., jax.Array] | None]:
+  """`Game.score` and `Game.features`: what a critic makes of data; features are None where it does not give them.
+
+  Args:
+    nets: those of the game.
+    critic: the name of the one that gives scores.
+    seen: `(params, stats, x) -> inputs` of the critic for data x [N, ...].
+  """
+  use = evaluated(nets)
+  score = lambda params, stats, x: use(critic, params, stats, *seen(params, stats, x))
+  given = nets[critic].features
+  if given is None:
+    return {"score": score, "features": None}
+  features = lambda params, stats, x: given(params[critic], stats[critic], *seen(params, stats, x))
+  return {"score": score, "features": features}
