@@ -1,6 +1,7 @@
 """What trained nets can be asked for, as several papers share it."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 
@@ -22,9 +23,7 @@ def sampler(nets: Mapping[str, Net], latent: Callable[[jax.Array, int], jax.Arra
   return sample
 
 
-def judgements(
-  nets: Mapping[str, Net], critic: str, seen: Callable[..., tuple[jax.Array, ...]]
-) -> dict[str, Callable[..., jax.Array] | None]:
+def judgements(nets: Mapping[str, Net], critic: str, seen: Callable[..., tuple[jax.Array, ...]]) -> dict[str, Any]:
   """`Game.score` and `Game.features`: what a critic makes of data; features are None where it does not give them.
 
   Args:
