@@ -1,7 +1,7 @@
 """Fills the table of results from sweeps: python -m experiments.results --sweeps=runs/results --out=docs/results.md
 
 Each sweep under that folder, of one experiment over several seeds, becomes a line: medians and ranges, what real data
-gets, seeds, rounds, duration and machine. The rest of the page stays as it is.
+gets, seeds, rounds, duration and machine. The rest of the page stays as it is, and so do lines of other experiments.
 """
 
 from pathlib import Path
@@ -16,14 +16,14 @@ OUT = flags.DEFINE_string("out", None, "the page to fill; if not given the table
 
 
 def main() -> None:
-  table = results.table(Path(SWEEPS.value))
+  found = results.read(Path(SWEEPS.value))
   if OUT.value is None:
-    print(table)
+    print(results.table(found))
     return
   page = Path(OUT.value)
   if not page.is_file():
     raise ConfigError(f"there is no page {page}; it needs the lines {results.BEGIN} and {results.END}")
-  page.write_text(results.filled(page.read_text(), table))
+  page.write_text(results.filled(page.read_text(), found))
   print(f"filled: {page}")
 
 

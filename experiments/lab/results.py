@@ -1,10 +1,11 @@
 """The table of results: a line for each sweep over seeds, with how its numbers were found."""
 
 import csv
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments.lab import configs, workdir
 from experiments.lab.observer import EVALUATION
@@ -15,13 +16,25 @@ from gan_jax.metrics import quality
 BEGIN, END = "<!-- results: filled by experiments.results -->", "<!-- end of results -->"
 
 
-def table(folder: Path) -> str:
-  """The table of all sweeps in a folder and its subfolders, in Markdown, by the experiments' names.
+class Result(NamedTuple):
+  """A line of the table.
+
+  Attributes:
+    cells: of all columns but that of the note.
+    protocol: how the numbers were found, which the note says.
+  """
+
+  cells: tuple[str, ...]
+  protocol: str
+
+
+def read(folder: Path) -> dict[str, Result]:
+  """The results of all sweeps in a folder and its subfolders, by their experiments.
 
   Raises:
-    ConfigError: there is no finished sweep, or a file of one is damaged.
+    ConfigError: there is no finished sweep, there are two of one kind, or a file of one is damaged.
   """
-  lines, protocols = {}, []
+  found = {}
   for path in sorted(folder.rglob("members.csv")):
     config, described, environment = (
       report.read_json(path.parent / name) for name in ("config.json", EVALUATION, workdir.ENVIRONMENT)
@@ -34,52 +47,86 @@ def table(folder: Path) -> str:
     if config["grid"]:
       raise ConfigError(f"{path.parent} sweeps {', '.join(config['grid'])}; a result is of one setting over seeds")
     name = f"`{configs.name_of(experiment)}`{_changes(config, experiment)}"
-    if name in lines:
+    if name in found:
       raise ConfigError(f"{path.parent} is a second sweep of {name}; keep one in {folder}")
-    how = _protocol(described["protocol"])
-    protocols += [how] if how not in protocols else []
-    lines[name] = _line(name, config, described, environment, rows, protocols.index(how) + 1)
-  if not lines:
+    found[name] = Result(_cells(name, config, described, environment, rows), _protocol(described["protocol"]))
+  if not found:
     raise ConfigError(f"{folder} holds no sweep that is finished: experiments.sweep makes them")
-  notes = [f"({number}) {how}." for number, how in enumerate(protocols, 1)]
-  return "\n".join([*_HEAD, *(lines[name] for name in sorted(lines)), "", "\n\n".join(notes)])
+  return found
 
 
-def filled(page: str, table: str) -> str:
-  """A page with the table between its two marks. Raises ConfigError if they are not there, or not in order."""
+def table(results: Mapping[str, Result]) -> str:
+  """The table in Markdown, by the experiments' names, and below it how the numbers were found."""
+  lines, protocols = [], []
+  for name in sorted(results):
+    cells, protocol = results[name]
+    protocols += [protocol] if protocol not in protocols else []
+    numbered = [*cells[:_NOTE], f"({protocols.index(protocol) + 1})", *cells[_NOTE:]]
+    lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in numbered) + " |")
+  notes = [f"({number}) {protocol}." for number, protocol in enumerate(protocols, 1)]
+  return "\n".join([*_HEAD, *lines, "", "\n\n".join(notes)])
+
+
+def shown(page: str) -> dict[str, Result]:
+  """The results that a page's table has.
+
+  Raises:
+    ConfigError: the page has no place for a table, or a line of it was not made by `table`.
+  """
+  _, written, _ = _parts(page)
+  notes = dict(re.findall(r"^\((\d+)\) (.*)\.$", written, re.M))
+  found = {}
+  for line in re.findall(r"^\| (`.*) \|$", written, re.M):
+    cells = [cell.replace("\\|", "|") for cell in re.split(r"(?<!\\) \| ", line)]
+    if len(cells) != _HEAD[0].count("|") - 1 or cells[_NOTE].strip("()") not in notes:
+      raise ConfigError(f"the page's table has a line that experiments.results did not write: {line[:60]}...")
+    found[cells[0]] = Result((*cells[:_NOTE], *cells[_NOTE + 1 :]), notes[cells[_NOTE].strip("()")])
+  return found
+
+
+def filled(page: str, results: Mapping[str, Result]) -> str:
+  """The page with these results in its table, beside those of other experiments that it has already.
+
+  Raises:
+    ConfigError: as `shown`.
+  """
+  before, _, after = _parts(page)
+  return f"{before}{BEGIN}\n{table({**shown(page), **results})}\n{END}{after}"
+
+
+def _parts(page: str) -> tuple[str, str, str]:
+  """What stands before the table, the table, and what stands after it."""
   before, begin, rest = page.partition(BEGIN)
-  _, end, after = rest.partition(END)
+  written, end, after = rest.partition(END)
   if not begin or not end:
     raise ConfigError(f"the page has no place for the table: a line {BEGIN}, and below it a line {END}")
-  return f"{before}{begin}\n{table}\n{end}{after}"
+  return before, written, after
 
 
 _HEAD = (
   "| experiment | median (range) over seeds | how | seeds | rounds | time each | machine |",
   "|---|---|---|---|---|---|---|",
 )
+_NOTE = 2  # the column of the note's number
 
 
-def _line(
+def _cells(
   name: str,
   config: Mapping[str, Any],
   described: Mapping[str, Any],
   environment: Mapping[str, Any],
   rows: Sequence[Mapping[str, str]],
-  note: int,
-) -> str:
+) -> tuple[str, ...]:
   found = [_measure(name, described, rows) for name in described["headline"] if name in rows[0]]
   seeds = sorted({int(row["seed"]) for row in rows})
-  cells = [
+  return (
     name,
     "; ".join(found),
-    f"({note})",
     f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"{seeds[0]}",
     f"{config['train']['rounds']:,}",
     f"{described['seconds'] / len(rows) / 60:.1f} min",
     f"{environment['processor']}, {len(environment['devices'])} x {environment['devices'][0].partition(':')[0]}",
-  ]
-  return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+  )
 
 
 def _changes(config: Mapping[str, Any], experiment: str) -> str:

@@ -32,39 +32,56 @@ def test_a_line_for_each_sweep_and_a_note_for_each_protocol(tmp_path):
   sweep(tmp_path / "b", "vanilla:minimax", [9.0, 5.0, 6.0])
   sweep(tmp_path / "a" / "deep", "fgan_kl", [3.0])
   sweep(tmp_path / "c", "dcgan", [4.0, 4.0], extractor="another")
-  lines = results.table(tmp_path).splitlines()
+  lines = results.table(results.read(tmp_path)).splitlines()
   assert lines[2:5] == [
-    "| `dcgan` | Fréchet distance 4, real data 2 | (2) | 10 to 11 | 4,000 | 1.5 min | a CPU, 2 x cpu |",
-    "| `fgan_kl` | Fréchet distance 3, real data 2 | (1) | 10 | 20,000 | 3.0 min | a CPU, 2 x cpu |",
-    "| `vanilla_minimax` | Fréchet distance 6 (5 to 9), real data 2 | (1) | 10 to 12 | 20,000 | 1.0 min "
+    "| `dcgan` | Fréchet distance 4, real data 2 | (1) | 10 to 11 | 4,000 | 1.5 min | a CPU, 2 x cpu |",
+    "| `fgan_kl` | Fréchet distance 3, real data 2 | (2) | 10 | 20,000 | 3.0 min | a CPU, 2 x cpu |",
+    "| `vanilla_minimax` | Fréchet distance 6 (5 to 9), real data 2 | (2) | 10 to 12 | 20,000 | 1.0 min "
     "| a CPU, 2 x cpu |",
   ]
-  assert lines[6] == "(1) samples: 100; extractor: a classifier; accuracy: 0.988."
-  assert lines[8] == "(2) samples: 100; extractor: another; accuracy: 0.988."
+  assert lines[6] == "(1) samples: 100; extractor: another; accuracy: 0.988."
+  assert lines[8] == "(2) samples: 100; extractor: a classifier; accuracy: 0.988."
 
 
-def test_a_page_is_filled_between_its_marks_again_and_again():
+def test_a_page_is_filled_between_its_marks_and_keeps_the_lines_of_others(tmp_path):
+  sweep(tmp_path / "a", "fgan_kl", [3.0])
+  sweep(tmp_path / "b", "dcgan", [4.0], extractor="another | one")
+  both = results.read(tmp_path)
   page = f"# Results\n{results.BEGIN}\nold\n{results.END}\nbelow\n"
-  once = results.filled(page, "| new |")
-  assert once == f"# Results\n{results.BEGIN}\n| new |\n{results.END}\nbelow\n" == results.filled(once, "| new |")
-  for wrong in ("no marks", f"{results.END} {results.BEGIN}"):
-    with pytest.raises(ConfigError, match="has no place for the table"):
-      results.filled(wrong, "| new |")
+  whole = results.filled(page, both)
+  assert whole == f"# Results\n{results.BEGIN}\n{results.table(both)}\n{results.END}\nbelow\n"
+  assert whole == results.filled(whole, both) == results.filled(whole, {}) and results.shown(whole) == both
+  for first, then in (("`fgan_kl`", "`dcgan`"), ("`dcgan`", "`fgan_kl`")):
+    assert results.filled(results.filled(page, {first: both[first]}), {then: both[then]}) == whole
+  newer = {"`dcgan`": both["`dcgan`"]._replace(protocol=both["`fgan_kl`"].protocol)}
+  assert results.shown(results.filled(whole, newer)) == both | newer and "another" not in results.filled(whole, newer)
+
+
+@pytest.mark.parametrize("wrong", ["no marks", f"{results.END} {results.BEGIN}"])
+def test_a_page_without_a_place_for_the_table(wrong):
+  with pytest.raises(ConfigError, match="has no place for the table"):
+    results.filled(wrong, {})
+
+
+@pytest.mark.parametrize("line", ["| `x` | 3 |", "| `x` | a | (7) | b | c | d | e |"])
+def test_a_line_that_somebody_else_wrote(line):
+  with pytest.raises(ConfigError, match="did not write: `x`"):
+    results.filled(f"{results.BEGIN}\n{line}\n{results.END}", {})
 
 
 def test_what_is_not_there_is_told(tmp_path):
   with pytest.raises(ConfigError, match="holds no sweep that is finished"):
-    results.table(tmp_path)
+    results.read(tmp_path)
   sweep(tmp_path / "a", "fgan_kl", [3.0])
   sweep(tmp_path / "b", "fgan_kl", [4.0])
   with pytest.raises(ConfigError, match="is a second sweep of `fgan_kl`"):
-    results.table(tmp_path)
+    results.read(tmp_path)
   config = json.loads((tmp_path / "b" / "config.json").read_text())
   (tmp_path / "b" / "config.json").write_text(json.dumps(config | {"data": {"name": "digits"}}))
-  assert "`fgan_kl` with data.name=digits |" in results.table(tmp_path)
+  assert "`fgan_kl` with data.name=digits" in results.read(tmp_path)
   (tmp_path / "b" / "config.json").write_text(json.dumps(config | {"grid": {"seed": [1.0]}}))
   with pytest.raises(ConfigError, match="sweeps seed; a result is of one setting"):
-    results.table(tmp_path)
+    results.read(tmp_path)
   (tmp_path / "a" / "evaluation.json").unlink()
   with pytest.raises(ConfigError, match="is no whole sweep"):
-    results.table(tmp_path)
+    results.read(tmp_path)
