@@ -279,13 +279,44 @@ MISTAKES = {
 }
 
 
+# Each command in a fork of a process that has imported what takes seconds to import, its messages in a file.
+FORKS = """
+import json, os, runpy, sys
+import experiments.lab.cli, experiments.lab.loop
+for file, arguments in json.loads(sys.argv[1]).items():
+  if (child := os.fork()) == 0:
+    os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), 2)
+    sys.argv = ["experiments.run", *arguments]
+    runpy.run_module("experiments.run", run_name="__main__")
+    sys.exit(0)
+  print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def mistaken(tmp_path_factory):
+  """Of every mistake: how the command ended, and where its run would be."""
+  place = tmp_path_factory.mktemp("mistakes")
+  folders = {mistake: place / mistake.replace(" ", "_") for mistake in MISTAKES}
+  commands = {
+    f"{folder}.txt": [*MISTAKES[mistake][0], *([] if mistake == "misspelt flag" else [f"--workdir={folder}"])]
+    for mistake, folder in folders.items()
+  }
+  environment = os.environ | {"TFDS_DATA_DIR": str(place / "tfds")}
+  arguments = [sys.executable, "-c", FORKS, json.dumps(commands)]
+  codes = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300).stdout
+  return {
+    mistake: (subprocess.CompletedProcess(commands, int(code), "", Path(f"{folder}.txt").read_text()), folder)
+    for code, (mistake, folder) in zip(codes.split(), folders.items(), strict=True)
+  }
+
+
+@pytest.mark.xdist_group("mistakes")
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_ends_in_one_message(mistake, tmp_path):
-  arguments, expected = MISTAKES[mistake]
-  given_workdir = [] if mistake == "misspelt flag" else [f"--workdir={tmp_path / 'run'}"]
-  done = call(*arguments, *given_workdir, env=os.environ | {"TFDS_DATA_DIR": str(tmp_path / "tfds")})
-  one_message(done, *expected)
-  assert not (tmp_path / "run").exists()
+def test_a_mistake_ends_in_one_message(mistake, mistaken):
+  done, folder = mistaken[mistake]
+  one_message(done, *MISTAKES[mistake][1])
+  assert not folder.exists()
 
 
 def test_a_truncated_idx_folder_is_told(tmp_path):
