@@ -21,7 +21,7 @@ class Result(NamedTuple):
 
   Attributes:
     cells: of all columns but that of the note.
-    protocol: how the numbers were found, which the note says.
+    protocol: how the numbers were found, which the note says; "" where there is nothing to say.
   """
 
   cells: tuple[str, ...]
@@ -60,8 +60,9 @@ def table(results: Mapping[str, Result]) -> str:
   lines, protocols = [], []
   for name in sorted(results):
     cells, protocol = results[name]
-    protocols += [protocol] if protocol not in protocols else []
-    numbered = [*cells[:_NOTE], f"({protocols.index(protocol) + 1})", *cells[_NOTE:]]
+    protocols += [protocol] if protocol and protocol not in protocols else []
+    note = f"({protocols.index(protocol) + 1})" if protocol else ""
+    numbered = [*cells[:_NOTE], note, *cells[_NOTE:]]
     lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in numbered) + " |")
   notes = [f"({number}) {protocol}." for number, protocol in enumerate(protocols, 1)]
   return "\n".join([*_HEAD, *lines, "", "\n\n".join(notes)])
@@ -74,7 +75,7 @@ def shown(page: str) -> dict[str, Result]:
     ConfigError: the page has no place for a table, or a line of it was not made by `table`.
   """
   _, written, _ = _parts(page)
-  notes = dict(re.findall(r"^\((\d+)\) (.*)\.$", written, re.M))
+  notes = {"": ""} | dict(re.findall(r"^\((\d+)\) (.*)\.$", written, re.M))
   found = {}
   for line in re.findall(r"^\| (`.*) \|$", written, re.M):
     cells = [cell.replace("\\|", "|") for cell in re.split(r"(?<!\\) \| ", line)]

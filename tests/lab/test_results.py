@@ -53,6 +53,9 @@ def test_a_page_is_filled_between_its_marks_and_keeps_the_lines_of_others(tmp_pa
   assert whole == results.filled(whole, both) == results.filled(whole, {}) and results.shown(whole) == both
   for first, then in (("`fgan_kl`", "`dcgan`"), ("`dcgan`", "`fgan_kl`")):
     assert results.filled(results.filled(page, {first: both[first]}), {then: both[then]}) == whole
+  silent = {"`dcgan`": both["`dcgan`"]._replace(protocol="")}
+  assert "real data 2 |  | 10 |" in results.filled(page, silent)
+  assert results.shown(results.filled(page, silent)) == silent and "(1)" not in results.filled(page, silent)
   newer = {"`dcgan`": both["`dcgan`"]._replace(protocol=both["`fgan_kl`"].protocol)}
   assert results.shown(results.filled(whole, newer)) == both | newer and "another" not in results.filled(whole, newer)
 
