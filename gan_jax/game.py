@@ -57,11 +57,13 @@ class Net(NamedTuple):
     apply: `(params, stats, *inputs, key=None, train=True) -> (output, stats)`.
     features: `(params, stats, *inputs) -> [B, d]`, what the last layer reads, outside of training; None where nobody
       knows which layer that is.
+    filters: `(params, stats) -> [kh, kw, C, O]`, the kernel of the first convolution; None where nobody knows it.
   """
 
   init: Callable[[jax.Array], tuple[Any, Any]]
   apply: Callable[..., tuple[Any, Any]]
   features: Callable[..., jax.Array] | None = None
+  filters: Callable[[Any, Any], jax.Array] | None = None
 
 
 class Aux(NamedTuple):
@@ -130,6 +132,7 @@ class Game(NamedTuple):
     encode: `(params, stats, key, x) -> [n, latent_dim]`, latents that `sample` decodes.
     score: `(params, stats, x) -> [n, ...]`, the discriminator's raw scores, higher for what it takes for real.
     features: `(params, stats, x) -> [n, d]`, what the discriminator's last layer reads of data: `Net.features`.
+    filters: `(params, stats) -> [kh, kw, C, O]`, what its first convolution looks for in images: `Net.filters`.
     codes: the named parts of a latent and how they are read off data: `games.infogan.LatentCodes`.
     init_memory: `key -> pytree`, what the game remembers beside its networks (pools of images).
     averaged: the nets of which a moving average is kept.
@@ -145,6 +148,7 @@ class Game(NamedTuple):
   encode: Callable[..., jax.Array] | None = None
   score: Callable[..., jax.Array] | None = None
   features: Callable[..., jax.Array] | None = None
+  filters: Callable[..., jax.Array] | None = None
   codes: Any = None
   init_memory: Callable[[jax.Array], Any] = lambda key: ()
   averaged: tuple[str, ...] = ("generator",)

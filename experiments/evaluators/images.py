@@ -61,8 +61,9 @@ def make(
   Args:
     context: of a game that samples images.
     n: how many samples; 0: as many as are held out, but at most 1,000.
-    extractor: "classifier", of the data's labels; "discriminator", the run's own; "efficientnet"; "inception"; "":
-      the first of these that the data or the installation allows for (`features.default`).
+    extractor: "classifier", of the data's labels, which of stacked images looks at each channel by itself;
+      "discriminator", the run's own; "efficientnet"; "inception"; "": the first of these that the data or the
+      installation allows for (`features.default`).
     weights: the file of the Inception network's.
     tensorflow: whether images are resized for it as the first FID did, and not as clean-fid does.
     k: neighbours, of precision and recall.
@@ -188,9 +189,25 @@ def training_images(dataset: Dataset, n: int, most: int) -> tuple[np.ndarray, bo
   return report.pixels(np.asarray(dataset.draw(jax.random.key(0), n)["x"])), False
 
 
+def labelled(dataset: Dataset, x: str = "x", label: str = "label") -> tuple[np.ndarray, ...] | None:
+  """Training images and their labels, and the held-out ones, as a game sees them: what a classifier is trained on.
+
+  None where labels are not at hand, which those of images that are streamed or drawn without end are not.
+  """
+  if not all({x, label} <= set(split) for split in (dataset.arrays, dataset.test)):
+    return None
+  images, *others = (np.asarray(split[name]) for split in (dataset.arrays, dataset.test) for name in (x, label))
+  return _cut(dataset, images), *others
+
+
+def channels(dataset: Dataset) -> tuple[np.ndarray, ...] | None:
+  """As `labelled`, of the images that `data.stacked` makes channels of."""
+  return labelled(dataset, "channel", "channel_label")
+
+
 def _labelled(dataset: Dataset) -> bool:
-  """Whether the labels are at hand: those of images that are streamed or drawn without end are not."""
-  return {"x", "label"} <= set(dataset.arrays) and "label" in dataset.test
+  """Whether a classifier can be trained."""
+  return labelled(dataset) is not None or channels(dataset) is not None
 
 
 def _cut(dataset: Dataset, images: np.ndarray) -> np.ndarray:
@@ -200,10 +217,17 @@ def _cut(dataset: Dataset, images: np.ndarray) -> np.ndarray:
 
 
 def _classifier(dataset: Dataset) -> Extractor:
-  images, labels, test_images, test_labels = (
-    np.asarray(split[name]) for split in (dataset.arrays, dataset.test) for name in ("x", "label")
-  )
-  return classifier.train(_cut(dataset, images), labels, test_images, test_labels, dataset.classes)
+  if (known := labelled(dataset)) is not None:
+    return classifier.train(*known, dataset.classes)
+  known = channels(dataset)
+  assert known is not None
+  return features.of_channels(channel_classifier(known))
+
+
+def channel_classifier(known: tuple[np.ndarray, ...]) -> Extractor:
+  """Trained on what `channels` gives."""
+  _, label, _, test_label = known
+  return classifier.train(*known, 1 + int(max(label.max(), test_label.max())))
 
 
 def _kept(extractor: Extractor, images: np.ndarray) -> Features:

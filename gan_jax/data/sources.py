@@ -21,7 +21,14 @@ SOURCES = {
   "parallel_lines": "synthetic:parallel_lines",
   "point": "synthetic:point",
 }
-PLACES = {"folder": "folder:load", "idx": "idx:load", "tfds": "tfds:load"}  # KIND:PLACE
+# KIND:PLACE
+PLACES = {
+  "folder": "folder:load",
+  "idx": "idx:load",
+  "npz": "npz:load",
+  "tfds": "tfds:load",
+  "stacked": "stacked:load",
+}
 
 
 def load(name: str, **settings: Any) -> Dataset:

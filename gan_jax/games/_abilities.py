@@ -23,18 +23,23 @@ def sampler(nets: Mapping[str, Net], latent: Callable[[jax.Array, int], jax.Arra
   return sample
 
 
-def judgements(nets: Mapping[str, Net], critic: str, seen: Callable[..., tuple[jax.Array, ...]]) -> dict[str, Any]:
-  """`Game.score` and `Game.features`: what a critic makes of data; features are None where it does not give them.
+def judgements(
+  nets: Mapping[str, Net], critic: str, seen: Callable[..., tuple[jax.Array, ...]], trunk: str = ""
+) -> dict[str, Any]:
+  """`Game.score`, `features` and `filters`: what a critic makes of data; None is what its nets do not give.
 
   Args:
     nets: those of the game.
     critic: the name of the one that gives scores.
     seen: `(params, stats, x) -> inputs` of the critic for data x [N, ...].
+    trunk: the name of the one that sees the data, where that is not the critic itself.
   """
-  use = evaluated(nets)
-  score = lambda params, stats, x: use(critic, params, stats, *seen(params, stats, x))
-  given = nets[critic].features
-  if given is None:
-    return {"score": score, "features": None}
-  features = lambda params, stats, x: given(params[critic], stats[critic], *seen(params, stats, x))
-  return {"score": score, "features": features}
+  use, first = evaluated(nets), trunk or critic
+  given, found = nets[critic].features, nets[first].filters
+  judge = lambda params, stats, x: given(params[critic], stats[critic], *seen(params, stats, x))  # pyright: ignore[reportOptionalCall]
+  look = lambda params, stats: found(params[first], stats[first])  # pyright: ignore[reportOptionalCall]
+  return {
+    "score": lambda params, stats, x: use(critic, params, stats, *seen(params, stats, x)),
+    "features": None if given is None else judge,
+    "filters": None if found is None else look,
+  }

@@ -226,7 +226,7 @@ def _abilities(nets: Mapping[str, Net], known: Codes, latent: Callable) -> dict[
 
   trunk = lambda params, stats, x: (use("trunk", params, stats, x),)
   read = lambda params, stats, x: known.read(use("recognition", params, stats, *trunk(params, stats, x)))
-  return {"sample": sample, "codes": LatentCodes(known, read), **judgements(nets, "discriminator", trunk)}
+  return {"sample": sample, "codes": LatentCodes(known, read), **judgements(nets, "discriminator", trunk, "trunk")}
 
 
 def _information(codes: Codes, weights: tuple[Number, Number], outputs, categories, continuous):

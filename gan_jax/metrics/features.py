@@ -142,6 +142,15 @@ def _mixed(features, params, stats, x):
   return found @ jax.random.normal(jax.random.key(0), (found.shape[1], 1_024), found.dtype) / 32.0
 
 
+def of_channels(extractor: Extractor) -> Extractor:
+  """What an extractor of images of one channel finds in each channel, side by side; it names no classes."""
+  return Extractor(f"{extractor.name}, in each channel", Partial(_of_channels, extractor), None, extractor.accuracy)
+
+
+def _of_channels(extractor, x):
+  return extractor.features(jnp.moveaxis(x, -1, 1).reshape(-1, *x.shape[1:3], 1)).reshape(len(x), -1)
+
+
 def efficientnet() -> Extractor:
   """EfficientNet-Lite0, 1,280 features and ImageNet's 1,000 classes.
 

@@ -27,7 +27,8 @@ def from_linen(module: linen.Module, *example: Any) -> Net:
     they are when `train` is False; what flax refuses, such as inputs of another width than the parameters', is a
     ValueError. `features` is what the last layer to finish reads, a layer being a module with a parameter "kernel" that
     calls no other: all of it where the layer gives one output an example, else, of patches, its mean over places. A
-    module without such a layer is a ValueError.
+    module without such a layer is a ValueError. `filters` is the kernel of the first such layer to finish that has one
+    of rank 4, and likewise a ValueError where there is none.
   """
   takes_train = "train" in inspect.signature(type(module).__call__).parameters
 
@@ -49,20 +50,26 @@ def from_linen(module: linen.Module, *example: Any) -> Net:
       raise ValueError(str(error)) from error
     return output, {**stats, **moved}
 
-  def features(params, stats, *inputs):
-    last = _Last()
-    with linen.intercept_methods(last):
+  def observed(params, stats, *inputs):
+    layers = _Layers()
+    with linen.intercept_methods(layers):
       apply(params, stats, *inputs, train=False)
-    return last.features()
+    return layers
 
-  return Net(init, apply, features)
+  def features(params, stats, *inputs):
+    return observed(params, stats, *inputs).features()
+
+  def filters(params, stats):
+    return observed(params, stats, *(jnp.zeros(x.shape, x.dtype) for x in example)).filters()
+
+  return Net(init, apply, features, filters)
 
 
-class _Last:
-  """An interceptor that keeps the input of the last layer to finish."""
+class _Layers:
+  """An interceptor that keeps what the last layer to finish reads, and the kernel of the first convolution."""
 
   def __init__(self):
-    self._calls, self._read = 0, None
+    self._calls, self._read, self._first = 0, None, None
 
   def __call__(self, method: Callable, args: Any, kwargs: Any, context: Any) -> Any:
     if context.method_name != "__call__":
@@ -72,7 +79,15 @@ class _Last:
     output = method(*args, **kwargs)
     if self._calls == mine and args and context.module.has_variable("params", "kernel"):
       self._read = args[0], output
+      kernel = context.module.get_variable("params", "kernel")
+      if self._first is None and kernel.ndim == 4:
+        self._first = kernel
     return output
+
+  def filters(self) -> jax.Array:
+    if self._first is None:
+      raise ValueError('the net has no filters: no module in it has a parameter "kernel" [kh, kw, C, O]')
+    return self._first
 
   def features(self) -> jax.Array:
     if self._read is None:
