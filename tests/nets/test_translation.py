@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax.game import NetSpec
+from gan_jax.nets.adapt import from_spec
 from gan_jax.nets.layers import InstanceNorm
 from gan_jax.nets.translation import FractionalConv, PatchDiscriminator, ResnetGenerator, UnetGenerator
 
@@ -133,6 +135,44 @@ def test_the_u_net_is_the_papers():
   y = np.tanh(double(y, up[3]) + p["UpsampleConv_3"]["bias"])
   np.testing.assert_allclose(output, y, atol=1e-4)
   assert y.shape == (2, 16, 16, 3) and y.std() > 0.1
+
+
+def test_dropout_is_the_noise_of_the_first_three_layers_on_the_way_up():
+  """Behind their norms: of 2x2, 4x4 and 8x8 maps each unit is doubled or 0, half of them. So it is in sampling."""
+  x, seen = images(2, 32, 32, 1), []
+  net = from_spec(UnetGenerator(32, width=2, channels=1, dropout=0.5), NetSpec((x.shape[1:],), x.shape[1:]))
+  params, stats = net.init(KEY)
+
+  def watch(call, args, kwargs, context):
+    output = call(*args, **kwargs)
+    if isinstance(context.module, nn.Dropout):
+      seen.append((np.asarray(args[0]), np.asarray(output)))
+    return output
+
+  with nn.intercept_methods(watch):
+    output, _ = net.apply(params, stats, x, key=KEY, train=False)
+  assert [before.shape[1] for before, _ in seen] == [2, 4, 8, 16]
+  shares = []
+  for before, after in seen[:3]:
+    kept = after != 0.0
+    np.testing.assert_allclose(after[kept], 2.0 * before[kept], rtol=1e-6)
+    np.testing.assert_allclose(before.mean((1, 2)), 0.0, atol=1e-5)
+    shares.append(kept.mean())
+  np.testing.assert_allclose(shares, 0.5, atol=0.15)
+  np.testing.assert_array_equal(*seen[3])
+  again, other = (net.apply(params, stats, x, key=key, train=False)[0] for key in (KEY, jax.random.key(1)))
+  np.testing.assert_array_equal(output, again)
+  np.testing.assert_array_equal(output, net.apply(params, stats, x, key=KEY)[0])
+  assert np.abs(output - other).max() > 0.0
+  with pytest.raises(ValueError, match="dropout"):
+    net.apply(params, stats, x, train=False)
+
+
+def test_patches_of_several_images_are_of_their_channels():
+  x, c = images(2, 16, 16, 3), images(2, 16, 16, 1)
+  net = PatchDiscriminator(width=2, layers=1)
+  together, p = with_variables(net, jnp.concatenate([x, c], -1))
+  np.testing.assert_allclose(net.apply({"params": p}, x, c), together, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
