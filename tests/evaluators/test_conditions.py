@@ -64,7 +64,7 @@ def test_agreement_is_the_share_of_what_was_asked_for(monkeypatch, n):
 
 def test_the_picture_has_a_class_in_each_column_and_a_noise_in_each_row():
   (picture,) = conditions.make(context(), rows=4).pictures
-  images = jax.jit(picture.draw)(STATE)
+  images = picture.draw(STATE)
   assert (picture.name, picture.columns, images.shape) == ("conditions", 3, (12, 2, 2, 1))
   noise = np.asarray(images)[:, 0, 0, 0].reshape(4, 3) - LEVELS
   np.testing.assert_allclose(noise, np.broadcast_to(noise[:, :1], (4, 3)), atol=1e-6)

@@ -198,7 +198,7 @@ def paired(labelled, n=6):
 def measure_pairs(dataset, **settings):
   """By a game whose averaged generator halves the condition, with a key, and adds 0.1."""
   translate = lambda params, stats, key, x, source, target: (
-    params["generator"]["w"] * x + 0.1 + (key is None) + ((source, target) != ("condition", "x"))
+    params["generator"]["w"] * x + 0.1 + float(key is None or (source, target) != ("condition", "x"))
   )
   game = Game({}, {}, (), translate=translate)
   nets = {"generator": {"params": {"w": 0.5}, "stats": {}}}

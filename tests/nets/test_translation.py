@@ -138,34 +138,35 @@ def test_the_u_net_is_the_papers():
 
 
 def test_dropout_is_the_noise_of_the_first_three_layers_on_the_way_up():
-  """Behind their norms: of 2x2, 4x4 and 8x8 maps each unit is doubled or 0, half of them. So it is in sampling."""
-  x, seen = images(2, 32, 32, 1), []
-  net = from_spec(UnetGenerator(32, width=2, channels=1, dropout=0.5), NetSpec((x.shape[1:],), x.shape[1:]))
-  params, stats = net.init(KEY)
-
-  def watch(call, args, kwargs, context):
-    output = call(*args, **kwargs)
-    if isinstance(context.module, nn.Dropout):
-      seen.append((np.asarray(args[0]), np.asarray(output)))
-    return output
-
-  with nn.intercept_methods(watch):
-    output, _ = net.apply(params, stats, x, key=KEY, train=False)
-  assert [before.shape[1] for before, _ in seen] == [2, 4, 8, 16]
+  """Behind their norms: of 2x2, 4x4 and 8x8 maps each unit is doubled or 0, half of them; 16x16 ones stay."""
+  net, x = UnetGenerator(32, width=2, channels=1, dropout=0.5), images(2, 32, 32, 1)
+  _, variables = shapes(net, *x.shape)
+  rng = np.random.default_rng(0)
+  variables = jax.tree.map(lambda leaf: rng.normal(0.0, 0.3, leaf.shape).astype(np.float32), variables)
+  watched = dict(capture_intermediates=lambda module, _: isinstance(module, InstanceNorm | nn.Dropout), mutable=True)
+  run = jax.jit(lambda key: net.apply(variables, x, rngs={"dropout": key}, **watched))
+  output, found = run(KEY)
+  maps = {name: np.asarray(each["__call__"][0]) for name, each in found["intermediates"].items()}
+  pairs = [(maps[f"InstanceNorm_{3 + i}"], maps[f"Dropout_{i}"]) for i in range(4)]  # three on the way down
+  assert [before.shape[1] for before, _ in pairs] == [2, 4, 8, 16]
   shares = []
-  for before, after in seen[:3]:
+  for before, after in pairs[:3]:
     kept = after != 0.0
     np.testing.assert_allclose(after[kept], 2.0 * before[kept], rtol=1e-6)
-    np.testing.assert_allclose(before.mean((1, 2)), 0.0, atol=1e-5)
     shares.append(kept.mean())
   np.testing.assert_allclose(shares, 0.5, atol=0.15)
-  np.testing.assert_array_equal(*seen[3])
-  again, other = (net.apply(params, stats, x, key=key, train=False)[0] for key in (KEY, jax.random.key(1)))
-  np.testing.assert_array_equal(output, again)
-  np.testing.assert_array_equal(output, net.apply(params, stats, x, key=KEY)[0])
-  assert np.abs(output - other).max() > 0.0
+  np.testing.assert_array_equal(*pairs[3])
+  np.testing.assert_array_equal(output, run(KEY)[0])
+  assert np.abs(output - run(jax.random.key(1))[0]).mean() > 0.01
+
+
+def test_dropout_is_on_in_sampling_too():
+  """Without a key there is none to draw from, outside of training either."""
+  net = from_spec(UnetGenerator(8, width=2, channels=1, dropout=0.5), NetSpec(((8, 8, 1),), (8, 8, 1)))
+  apply = lambda key: net.apply(*net.init(KEY), images(1, 8, 8, 1), key=key, train=False)
+  assert jax.eval_shape(apply, KEY)[0].shape == (1, 8, 8, 1)
   with pytest.raises(ValueError, match="dropout"):
-    net.apply(params, stats, x, train=False)
+    jax.eval_shape(lambda: apply(None))
 
 
 def test_patches_of_several_images_are_of_their_channels():
