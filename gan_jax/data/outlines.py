@@ -1,6 +1,7 @@
 """Digits from their outlines: paired images whose answer is nearly known."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -31,7 +32,7 @@ def outlines(resolution: int = 32) -> Dataset:
   return from_arrays("outlines", train, test, digits.classes)
 
 
-def _with_outlines(split: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _with_outlines(split: Mapping[str, Any]) -> dict[str, np.ndarray]:
   images = np.asarray(split["x"])
   grown = ndimage.grey_dilation(images, footprint=_CROSS)
   return {"x": images, "condition": grown - images, "label": np.asarray(split["label"])}
