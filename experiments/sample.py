@@ -1,8 +1,12 @@
-"""Draws from a trained run: `python -m experiments.sample --workdir=runs/fgan_kl --n=64 --out=grid.png [--seed=0]`."""
+"""Draws from a trained run: `python -m experiments.sample --workdir=runs/fgan_kl --n=64 --out=grid.png [--seed=0]`.
+
+Of a game that makes images of classes, --label=3 asks for one of them.
+"""
 
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
@@ -18,6 +22,8 @@ N = flags.DEFINE_integer("n", 64, "how many samples")
 OUT = flags.DEFINE_string("out", "samples.png", "the picture to write")
 SEED = flags.DEFINE_integer("seed", 0, "of the latents; the run's own seed gives those of its pictures")
 
+LABEL = flags.DEFINE_integer("label", None, "the class of all samples, from 0; drawn, where it is not given")
+
 
 def main() -> None:
   if WORKDIR.value is None:
@@ -31,9 +37,22 @@ def main() -> None:
     other = ": it translates, python -m experiments.translate" if experiment.game.translate else ""
     raise ConfigError(f"the game of the run in {WORKDIR.value} does not sample{other}")
   key = train.evaluation_key(jax.random.key(SEED.value))
-  samples = experiment.game.sample(*train.averaged(state), key, N.value)
+  samples = experiment.game.sample(*train.averaged(state), key, N.value, **_asked(experiment.game.labels))
   report.save_samples(out, np.asarray(samples), experiment.dataset.test["x"])
   print(f"{N.value} samples of round {int(state.step):,}: {out}")
+
+
+def _asked(classes: int) -> dict[str, jax.Array]:
+  """What the game is asked for, of so many classes."""
+  if LABEL.value is None:
+    return {}
+  if not classes:
+    raise ConfigError(
+      f"--label is {LABEL.value}, but the game of the run in {WORKDIR.value} cannot be asked for a class"
+    )
+  if not 0 <= LABEL.value < classes:
+    raise ConfigError(f"--label is {LABEL.value}; it has to be from 0 to {classes - 1}")
+  return {"labels": jnp.full(N.value, LABEL.value)}
 
 
 if __name__ == "__main__":

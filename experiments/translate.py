@@ -5,7 +5,7 @@
 
 Each file's translation is written under its own name, as PNG, to the folder --out. Images are brought to the resolution
 that the run was trained on: cropped to their central square and resampled. The domains of a folder are x for its trainA
-and y for its trainB.
+and y for its trainB; a game on pairs translates --source=condition --target=x.
 """
 
 from pathlib import Path
@@ -33,13 +33,14 @@ def main(*inputs: str) -> None:
   if not inputs:
     raise ConfigError("which images? Give their files behind the flags")
   experiment, state = load(WORKDIR.value)
-  game, domains = experiment.game, experiment.dataset.domains
+  game, dataset = experiment.game, experiment.dataset
+  domains = dataset.domains if dataset.condition is None else ("condition", "x")
   if game.translate is None:
     raise ConfigError(f"the game of the run in {WORKDIR.value} does not translate")
   for domain in (SOURCE.value, TARGET.value):
     if domain not in domains or SOURCE.value == TARGET.value:
       raise ConfigError(f"--source={SOURCE.value} --target={TARGET.value}: they are two of {', '.join(domains)}")
-  resolution, _, channels = experiment.dataset.shape
+  resolution, _, channels = dataset.shape if dataset.condition is None else dataset.condition
   paths = [Path(given) for given in inputs]
   out = Path(OUT.value)
   targets = _targets(paths, out)

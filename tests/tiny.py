@@ -41,7 +41,8 @@ def config_of(name: str, changes: dict | None = None) -> ConfigDict:
 
 
 def dataset_of(config: ConfigDict) -> Dataset:
-  """Points as they are; in place of images a few that show nothing, of as many domains as the game has."""
+  """Points as they are; in place of images a few that show nothing: labelled, paired or of two domains, what the game
+  takes."""
   if "resolution" not in config.data:
     return build_data(config.data)
   random = np.random.default_rng(0)
@@ -49,14 +50,22 @@ def dataset_of(config: ConfigDict) -> Dataset:
   images = lambda n: fit(random.integers(0, 256, (n, 4, 4, 1), np.uint8), SIDE)
   labels = lambda n: random.integers(0, 3, n).astype(np.int32)
   of_x, of_y = {"x": images(16), "label": labels(16)}, {"y": images(16), "label_y": labels(16)}
-  try:
-    from experiments.lab import names
+  pairs = of_x | {"condition": images(16)}
+  plain, paired = (from_arrays("noise", each, each, classes=3) for each in (of_x, pairs))
+  from experiments.lab import names
 
-    _, game = names.find(names.GAME, config.game.name, "game.name")
-    game.specs(DataSpec((SIDE, SIDE, 1), 3), **{k: v for k, v in config.game.items() if k != "name"})
-  except ConfigError:
-    return from_domains("noise", of_x, of_y, {**of_x, **of_y}, classes=3)
-  return from_arrays("noise", of_x, of_x, classes=3)
+  _, game = names.find(names.GAME, config.game.name, "game.name")
+  for dataset in (plain, paired):
+    try:
+      game.specs(spec_of(dataset), **{k: v for k, v in config.game.items() if k != "name"})
+    except ConfigError:
+      continue
+    return dataset
+  return from_domains("noise", of_x, of_y, {**of_x, **of_y}, classes=3)
+
+
+def spec_of(dataset: Dataset) -> DataSpec:
+  return DataSpec(dataset.shape, dataset.classes, dataset.domains, dataset.condition)
 
 
 def experiment_of(name: str, changes: dict | None = None) -> tuple[Experiment, ConfigDict]:

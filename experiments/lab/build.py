@@ -59,7 +59,7 @@ def build(
     if field not in configs.flatten(config) and field not in config:
       raise ConfigError(f"the config has no {field}; experiments/base.py has every field that an experiment needs")
   dataset = build_data(config.data) if dataset is None else dataset
-  data = DataSpec(dataset.shape, dataset.classes, dataset.domains)
+  data = DataSpec(dataset.shape, dataset.classes, dataset.domains, dataset.condition)
   check_number("train.ema_decay", config.train.ema_decay, *_DECAY)
   game, settings = build_game(config, data, wrap_net)
   context = Context(game, dataset, settings)

@@ -15,6 +15,8 @@ from gan_jax.errors import ConfigError
 class Dataset(NamedTuple):
   """A distribution to draw from, or two of them for translation between domains.
 
+  Paired data has "condition" beside "x", an image for each: they are drawn, cropped and mirrored together.
+
   Unpaired data has "x" of one domain and "y" of the other, of one shape, in its batches and in `test`. Each is drawn by
   itself, and nothing joins the i-th "x" to the i-th "y"; `test` may have more of one than of the other.
 
@@ -29,10 +31,12 @@ class Dataset(NamedTuple):
       not take the data for a constant of the program. None where the images do not fit into memory and are streamed.
     test: the held-out split as stored (see `decode`), never seen by `draw` nor `stream`.
     domains: the batch's keys that are data: ("x",), or ("x", "y") where it is unpaired.
-    arrays: what `draw` reads, by name: the training examples as stored ("x", "label", "y", "label_y"), or a
-      distribution's parameters ("means", "scales", "weights"); empty where the data is streamed.
+    arrays: what `draw` reads, by name: the training examples as stored ("x", "label", "y", "label_y", "condition"), or
+      a distribution's parameters ("means", "scales", "weights"); empty where the data is streamed.
     stream: None, or where `draw` is None `(n, seed, start, shard) -> iterator` of batches of n in NumPy, from number
       `start` on and as stored (see `decode`): `gan_jax.data.stream.batches` with the files as its sources.
+    condition: of paired data the shape of one "condition", the image that an "x" in `test` and in a batch belongs to;
+      else None.
   """
 
   name: str
@@ -44,6 +48,7 @@ class Dataset(NamedTuple):
   stream: Callable | None = None
   domains: tuple[str, ...] = ("x",)
   arrays: Mapping[str, jax.Array] = types.MappingProxyType({})
+  condition: tuple[int, ...] | None = None
 
 
 def decode(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
@@ -69,7 +74,8 @@ def from_arrays(
 
   Args:
     name: as in `config.data.name`.
-    train: "x": [N, H, W, C] uint8 or [N, D] float32; "label": [N] int32, optional; further entries [N, ...] likewise.
+    train: "x": [N, H, W, C] uint8 or [N, D] float32; "label": [N] int32 and, of paired data, "condition" [N, H, W, C']
+      uint8, optional; further entries [N, ...] likewise.
     test: the same entries, held out.
     classes: number of different labels.
     crop: side in pixels of a square to cut out of each image anew whenever it is drawn (`augment`); `test` has that
@@ -78,7 +84,9 @@ def from_arrays(
   """
   arrays = {k: jnp.asarray(v) for k, v in train.items()}
   draw = jax.tree_util.Partial(_sampler(crop, flip), arrays)
-  return Dataset(name, _shape(train["x"], crop), classes, len(train["x"]), draw, test, arrays=arrays)
+  condition = _shape(train["condition"], crop) if "condition" in train else None
+  shape, size = _shape(train["x"], crop), len(train["x"])
+  return Dataset(name, shape, classes, size, draw, test, arrays=arrays, condition=condition)
 
 
 def from_domains(

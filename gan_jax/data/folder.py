@@ -24,18 +24,20 @@ from gan_jax.errors import ConfigError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 _THREADS = 16
 _AT_ONCE = 4096  # `map` keeps a record of each item that it has been given, and there may be millions
+# What the pictures in a file are, from left to right, by the setting `paired`.
+_NAMES = {"": ("x",), "AtoB": ("condition", "x"), "BtoA": ("x", "condition")}
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
 
 
 def load(
-  place: str, resolution: int | None = None, resize: int = 0, flip: bool = False, memory: float = 4.0
+  place: str, resolution: int | None = None, resize: int = 0, flip: bool = False, memory: float = 4.0, paired: str = ""
 ) -> Dataset:
   """Reads the images in a folder and its subfolders: PNG, JPEG, WebP, BMP and the first picture of a GIF.
 
   Which images there are:
     - With trainA and trainB the data is unpaired: A is "x", B is "y", without labels; testA and testB are held out.
-    - Otherwise, with a folder `train`, that is the training split and `test` the held-out one, and what lies beside
-      them is not read. Without it all images are of one set.
+    - Otherwise, with a folder `train`, that is the training split and `test`, or `val` where there is no `test`, the
+      held-out one, and what lies beside them is not read. Without it all images are of one set.
     - A split without a test folder of its own has its last tenth held out, by sorted name, of each class and at least
       one image.
     - If every image lies in a subfolder and there are several, the subfolders' names, sorted, are the classes.
@@ -54,25 +56,29 @@ def load(
     memory: GiB of decoded training images to hold on the device. More than that are streamed from disk (`stream`): then
       only the heads of training files are read and checked here, and the rest when it is their turn. Test images are
       always read.
+    paired: "AtoB" or "BtoA" where a file holds two square pictures side by side, A on the left and B on the right, as
+      the data sets of pix2pix come: the first named is the "condition" of the other, "x". "" where it holds one.
 
   Returns:
-    Dataset of "x" [H, W, C] in [-1, 1] and "label" or "y" as above.
+    Dataset of "x" [H, W, C] in [-1, 1] and "label", "y" or "condition" as above.
 
   Raises:
     ConfigError: there is no such folder, or a part of it is missing or has too few images; a file is damaged; images
       differ in size and no resolution is given, or are too many to hold and none is given; a class has test images but
-      none to train with; resize is below resolution.
+      none to train with; resize is below resolution; `paired` is unknown, a file is not twice as wide as high, or
+      the data is unpaired.
   """
   stored, crop = sides(resolution, resize)
   root = _existing(pathlib.Path(place).expanduser())
-  train, test, classes = _domains(root) if _unpaired(root) else _classes(root)
+  train, test, classes = _domains(root) if _unpaired(root, paired) else _classes(root, _NAMES[paired])
   files = [path for part in (*train, *test) for path in part.paths]
   heads = dict(zip(files, _threaded(_head, files)))
   channels = 3 if any(head.colour for head in heads.values()) else 1
-  pixels = sum(stored**2 if stored else heads[path].pixels for part in train for path in part.paths)
+  each = stored and stored**2 * len(_NAMES[paired])
+  pixels = sum(each or heads[path].pixels for part in train for path in part.paths)
   held = fits(str(root), pixels * channels, stored, memory)
   # Files of other sizes are measured against the first one's.
-  shape = (stored, stored, channels) if stored else read_image(files[0], channels, None).shape
+  shape = (stored, stored, channels) if stored else _read(files[0], train[0].names, channels, None)["x"].shape
   train = [_Images(part, channels, stored, shape) for part in train]
   shape = (resolution, resolution, channels) if resolution else shape
   held_out = {k: v for part in test for k, v in _Images(part, channels, resolution, shape).arrays().items()}
@@ -80,9 +86,9 @@ def load(
   if held:
     make: Callable[..., Dataset] = from_arrays if len(train) == 1 else from_domains
     return make(name, *(images.arrays() for images in train), held_out, classes, crop, flip)
-  stream = functools.partial(batches, train, crop=crop, flip=flip)
+  stream, size = functools.partial(batches, train, crop=crop, flip=flip), min(map(len, train))
   domains = ("x", "y") if len(train) == 2 else ("x",)
-  return Dataset(name, shape, classes, min(map(len, train)), None, held_out, stream, domains)
+  return Dataset(name, shape, classes, size, None, held_out, stream, domains, condition=shape if paired else None)
 
 
 def read_image(path: pathlib.Path, channels: int, side: int | None = None) -> np.ndarray:
@@ -112,13 +118,13 @@ def read_all(place: str | pathlib.Path, resolution: int | None = None) -> np.nda
   channels = 3 if any(head.colour for head in _threaded(_head, paths)) else 1
   side = resolution or None
   shape = (side, side, channels) if side else read_image(paths[0], channels).shape
-  return _Images(_Part("x", paths), channels, side, shape).arrays()["x"]
+  return _Images(_Part(("x",), paths), channels, side, shape).arrays()["x"]
 
 
 class _Part(NamedTuple):
-  """The files of a split of a domain, under the name that their images have in a batch."""
+  """The files of a split of a domain, under the names that the pictures in each have in a batch, from the left."""
 
-  name: str
+  names: tuple[str, ...]
   paths: list[pathlib.Path]
   labels: list[int] | None = None
 
@@ -142,23 +148,37 @@ class _Images:
 
   def __getitem__(self, index: int) -> dict[str, np.ndarray]:
     path, labels = self.part.paths[index], self.part.labels
-    image = read_image(path, self.channels, self.side)
-    if image.shape != self.shape:
-      raise ConfigError(
-        f"{path} is {list(image.shape)}, but others are {list(self.shape)}: give a resolution to bring them to"
-      )
-    return {self.part.name: image} | ({"label": np.int32(labels[index])} if labels else {})  # pyright: ignore[reportReturnType]
+    images = _read(path, self.part.names, self.channels, self.side)
+    for image in images.values():
+      if image.shape != self.shape:
+        raise ConfigError(
+          f"{path} is {list(image.shape)}, but others are {list(self.shape)}: give a resolution to bring them to"
+        )
+    return images | ({"label": np.int32(labels[index])} if labels else {})  # pyright: ignore[reportReturnType]
 
   def arrays(self) -> dict[str, np.ndarray]:
     """All of them."""
-    images = np.empty((len(self), *self.shape), np.uint8)  # filled in place: a list to stack would take as much again
+    # Filled in place: a list to stack would take as much again.
+    images = {name: np.empty((len(self), *self.shape), np.uint8) for name in self.part.names}
 
     def fill(index: int) -> None:
-      images[index] = self[index][self.part.name]
+      read = self[index]
+      for name, array in images.items():
+        array[index] = read[name]
 
     list(_threaded(fill, range(len(self))))
-    labels = {} if self.part.labels is None else {"label": np.array(self.part.labels, np.int32)}
-    return {self.part.name: images} | labels
+    return images | ({} if self.part.labels is None else {"label": np.array(self.part.labels, np.int32)})
+
+
+def _read(path: pathlib.Path, names: tuple[str, ...], channels: int, side: int | None) -> dict[str, np.ndarray]:
+  """The pictures that stand side by side in a file, each as `read_image` has one."""
+  if len(names) == 1:
+    return {names[0]: read_image(path, channels, side)}
+  whole = read_image(path, channels)
+  height, width = whole.shape[:2]
+  if width != 2 * height:
+    raise ConfigError(f"{path} is {width}x{height}, and a pair of square pictures is twice as wide as high")
+  return dict(zip(names, (fit(half[None], side)[0] for half in np.split(whole, 2, axis=1))))
 
 
 def _threaded(function: Callable, items: Sequence) -> Iterator:
@@ -177,8 +197,14 @@ def _existing(root: pathlib.Path) -> pathlib.Path:
   raise ConfigError(f"no folder {root}: {hint}")
 
 
-def _unpaired(root: pathlib.Path) -> bool:
+def _unpaired(root: pathlib.Path, paired: str) -> bool:
+  if paired not in _NAMES:
+    raise ConfigError(f"paired is {paired!r}; it is 'AtoB' or 'BtoA', and '' where a file holds one picture")
   there = [name for name in ("trainA", "trainB") if (root / name).is_dir()]
+  if there and paired:
+    raise ConfigError(
+      f"paired is {paired!r}, of pairs in one file each, but {root} has {' and '.join(there)}: unpaired"
+    )
   if len(there) == 1:
     raise ConfigError(f"{root} has {there[0]} alone: unpaired data has both trainA and trainB")
   return bool(there)
@@ -189,13 +215,15 @@ def _domains(root: pathlib.Path) -> tuple[list[_Part], list[_Part], int]:
   for name, letter in (("x", "A"), ("y", "B")):
     files, other = _find(root / f"train{letter}"), root / f"test{letter}"
     kept, held_out = (list(files), list(_find(other))) if other.is_dir() else _part(root, dict.fromkeys(files, ""))
-    train.append(_Part(name, kept))
-    test.append(_Part(name, held_out))
+    train.append(_Part((name,), kept))
+    test.append(_Part((name,), held_out))
   return train, test, 0
 
 
-def _classes(root: pathlib.Path) -> tuple[list[_Part], list[_Part], int]:
+def _classes(root: pathlib.Path, pictures: tuple[str, ...]) -> tuple[list[_Part], list[_Part], int]:
   base, other = root / "train", root / "test"
+  if base.is_dir() and not other.is_dir():
+    other = root / "val"
   if other.is_dir() and not base.is_dir():
     raise ConfigError(f"{root} has a folder test but no folder train to go with it")
   files = _find(base if base.is_dir() else root)
@@ -208,7 +236,9 @@ def _classes(root: pathlib.Path) -> tuple[list[_Part], list[_Part], int]:
     raise ConfigError(f"{other} has a class {unknown[0]!r} that {base} has not: its classes are {', '.join(classes)}")
   kept, rest = (list(files), list(held_out)) if held_out else _part(root, files)
   index, names = {name: i for i, name in enumerate(classes)}, files | held_out
-  train, test = ([_Part("x", paths, [index[names[p]] for p in paths] if labelled else None)] for paths in (kept, rest))
+  train, test = (
+    [_Part(pictures, paths, [index[names[p]] for p in paths] if labelled else None)] for paths in (kept, rest)
+  )
   return train, test, len(classes)
 
 

@@ -12,6 +12,7 @@ from gan_jax.errors import ConfigError, import_name, nearest
 SOURCES = {
   "mnist5k": "mnist:mnist5k",
   "digits": "mnist:digits",
+  "outlines": "outlines:outlines",
   "mnist2colour": "mnist2colour:mnist2colour",
   "sprites": "sprites:sprites",
   "ring8": "synthetic:ring8",

@@ -125,6 +125,12 @@ def only_vector(spec: NetSpec) -> int:
   return shape[0]
 
 
+def only_vectors(spec: NetSpec) -> None:
+  """Raises ConfigError if an input that a net takes is no vector."""
+  if any(len(shape) != 1 for shape in spec.inputs):
+    raise ConfigError(f"it takes vectors, and the game gives it {_listed(spec.inputs)}")
+
+
 def square_image(shape: Shape | None) -> tuple[int, int]:
   """(side, channels) of images [H, H, C].
 

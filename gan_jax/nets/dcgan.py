@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from gan_jax.errors import ConfigError
 from gan_jax.game import Net, NetSpec
-from gan_jax.nets.adapt import from_spec, only_input, only_vector, positive, square_image
+from gan_jax.nets.adapt import from_spec, only_input, only_vectors, positive, square_image
 from gan_jax.nets.conv import Conv, UpsampleConv
 from gan_jax.nets.layers import BatchNorm, Dense
 from gan_jax.nets.products import product
@@ -33,7 +33,7 @@ _BatchNorm = functools.partial(BatchNorm, scale_init=lambda *args: 1.0 + _init(*
 
 
 class Generator(nn.Module):
-  """Latent codes to images.
+  """Latent codes, and whatever else the images are conditioned on, to images.
 
   Attributes:
     resolution: of the images, one of `RESOLUTIONS`.
@@ -49,13 +49,14 @@ class Generator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, z: jax.Array, train: bool = True) -> jax.Array:
-    """z [B, latent] -> images [B, resolution, resolution, channels] in [-1, 1], float32.
+  def __call__(self, *inputs: jax.Array, train: bool = True) -> jax.Array:
+    """Vectors [B, d], side by side -> images [B, resolution, resolution, channels] in [-1, 1], float32.
 
     Raises:
       ConfigError: for a resolution that is not one of `RESOLUTIONS`.
     """
-    chex.assert_rank(z, 2)
+    chex.assert_rank(inputs, 2)
+    z = jnp.concatenate(inputs, -1)
     widths = _widths(self.resolution, self.width)[::-1]
     # A transposed convolution of a single pixel is a matrix product: y[:, i, j] = z @ kernel[i, j].
     kernel = self.param("kernel", _init, (4, 4, z.shape[-1], widths[0]), jnp.float32)
@@ -92,14 +93,14 @@ class Discriminator(nn.Module):
     Raises:
       ConfigError: for a resolution that is not one of `RESOLUTIONS`.
     """
-    x = _halvings(self, x, train, self.batch_norm)
-    last = _Score()
+    x = halvings(self, x, train, self.batch_norm)
+    last = Score()
     nn.share_scope(self, last)  # its parameters are ours
     return last(x)
 
 
-class _Score(nn.Module):
-  """The discriminator's last layer."""
+class Score(nn.Module):
+  """The discriminator's last layer, from maps of 4x4 pixels to raw scores."""
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -134,18 +135,18 @@ class Trunk(nn.Module):
     Raises:
       ConfigError: for a resolution that is not one of `RESOLUTIONS`.
     """
-    x = _halvings(self, x, train, batch_norm=True)
+    x = halvings(self, x, train, batch_norm=True)
     x = Dense(self.features, use_bias=False, kernel_init=_init, dtype=self.dtype)(x.reshape(len(x), -1))
     return nn.leaky_relu(_BatchNorm()(x, train), 0.2)
 
 
 def generator(spec: NetSpec, /, *, width: int = 32, dtype: jnp.dtype = jnp.float32) -> Net:
-  """A `Generator` from one latent to square images.
+  """A `Generator` from one latent, or several vectors such as a label and a latent, to square images.
 
   Raises:
     ConfigError: if the game asks for something else, or `width` is below 1.
   """
-  only_vector(spec)
+  only_vectors(spec)
   resolution, channels = square_image(spec.output)
   positive(width=width)
   return from_spec(Generator(resolution, width, channels, dtype), spec)
@@ -173,8 +174,18 @@ def trunk(spec: NetSpec, /, *, width: int = 32, features: int = 1024, dtype: jnp
   return from_spec(Trunk(features, resolution, width, channels, dtype), spec)
 
 
-def _halvings(net, x, train, batch_norm):
-  """The strided convolutions of the discriminator `net`, from its images down to 4x4, within its compact call."""
+def halvings(net: Any, x: jax.Array, train: bool, batch_norm: bool) -> jax.Array:
+  """The strided convolutions of a discriminator, from its images down to 4x4, within its compact call.
+
+  Args:
+    net: the module, with the attributes `resolution`, `width`, `channels` and `dtype` of `Discriminator`.
+    x: [B, resolution, resolution, channels].
+    train: whether batch norm is by the batch's statistics.
+    batch_norm: whether there is one, behind all but the first.
+
+  Returns:
+    [B, 4, 4, C], float32.
+  """
   chex.assert_shape(x, (None, net.resolution, net.resolution, net.channels))
   for i, width in enumerate(_widths(net.resolution, net.width)):
     normed = batch_norm and i > 0

@@ -6,6 +6,7 @@ constant, so a convolution before it has no bias. What the papers leave open fol
 biases nevertheless: that is all that its parameter counts are larger by.
 """
 
+import numbers
 from typing import Any
 
 import chex
@@ -68,19 +69,22 @@ class UnetGenerator(nn.Module):
   """pix2pix's generator: halved down to one pixel and doubled back, each size with a way across from one to the other.
 
   C64-C128-C256-C512-C512-... in the paper's notation, and the same back, all 4x4 with stride 2. What goes across is put
-  beside what comes up, as it left its LeakyReLU: the authors' code has another ReLU there. Without dropout, as CycleGAN
-  uses it. Nothing normalises the one pixel: that would make it zero.
+  beside what comes up, as it left its LeakyReLU: the authors' code has another ReLU there. Nothing normalises the one
+  pixel: that would make it zero. Dropout, behind the norm of the first three layers on the way up, is pix2pix's noise,
+  and is on in sampling too: then every call needs a key.
 
   Attributes:
     resolution: of the images, a power of two from 8 on; 256 makes the paper's 8 halvings.
     width: channels of the first layer, doubled three times on the way down; the paper's 64.
     channels: of the images that come out; what comes in may have another number.
+    dropout: the share of units that is dropped; pix2pix's 0.5, or 0 as CycleGAN uses it.
     dtype: what convolutions compute in, but for the last; all else is float32.
   """
 
   resolution: int
   width: int = 64
   channels: int = 3
+  dropout: float = 0.0
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -104,14 +108,15 @@ class UnetGenerator(nn.Module):
       x = Conv(width, strides=(2, 2), use_bias=not inner, kernel_init=_init, dtype=self.dtype)(x)
       x = nn.leaky_relu(InstanceNorm()(x) if inner else x, 0.2)
       ways.append(x)
-    for width, across in zip(widths[-2::-1], ways[-2::-1], strict=True):
-      x = nn.relu(InstanceNorm()(UpsampleConv(width, use_bias=False, kernel_init=_init, dtype=self.dtype)(x)))
+    for i, (width, across) in enumerate(zip(widths[-2::-1], ways[-2::-1], strict=True)):
+      x = InstanceNorm()(UpsampleConv(width, use_bias=False, kernel_init=_init, dtype=self.dtype)(x))
+      x = nn.relu(nn.Dropout(self.dropout if i < 3 else 0.0, deterministic=False)(x))
       x = jnp.concatenate([x, across], axis=-1)
     return jnp.tanh(UpsampleConv(self.channels, kernel_init=_init)(x))
 
 
 class PatchDiscriminator(nn.Module):
-  """A score for each patch of an image, the discriminator of both papers.
+  """A score for each patch of an image, or of several on top of each other, the discriminator of both papers.
 
   4x4 convolutions, `layers` of stride 2 and two of stride 1, with LeakyReLU of slope 0.2 and norm in all but the first
   and the last: C64-C128-C256-C512 with 3 layers. A score sees, besides what the norm tells it of the whole image, a
@@ -129,13 +134,14 @@ class PatchDiscriminator(nn.Module):
   dtype: Any = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    """x [B, H, W, C] -> raw scores [B, H', W', 1], float32; H' is H >> layers less 2, and H itself with 0 layers.
+  def __call__(self, *images: jax.Array) -> jax.Array:
+    """[B, H, W, C] each -> raw scores [B, H', W', 1], float32; H' is H >> layers less 2, and H itself with 0 layers.
 
     Raises:
       ConfigError: if the images are too small to leave a score.
     """
-    chex.assert_rank(x, 4)
+    chex.assert_rank(images, 4)
+    x = jnp.concatenate(images, -1)
     smallest = 3 * 2**self.layers if self.layers else 1
     if min(x.shape[1:3]) < smallest:
       raise ConfigError(
@@ -165,25 +171,29 @@ def resnet(spec: NetSpec, /, *, width: int = 64, blocks: int = 6, dtype: jnp.dty
   return from_spec(ResnetGenerator(width, blocks, channels, dtype), spec)
 
 
-def unet(spec: NetSpec, /, *, width: int = 64, dtype: jnp.dtype = jnp.float32) -> Net:
+def unet(spec: NetSpec, /, *, width: int = 64, dropout: float = 0.0, dtype: jnp.dtype = jnp.float32) -> Net:
   """A `UnetGenerator` from square images to square images.
 
   Raises:
-    ConfigError: if the game has other shapes, or `width` is below 1.
+    ConfigError: if the game has other shapes, `width` is below 1, or `dropout` is not from 0 to below 1.
   """
   resolution, _ = square_image(only_input(spec))
   _, channels = square_image(spec.output)
   positive(width=width)
-  return from_spec(UnetGenerator(resolution, width, channels, dtype), spec)
+  if not isinstance(dropout, numbers.Real) or not 0.0 <= dropout < 1.0:
+    raise ConfigError(f"dropout is {dropout!r}; it has to be at least 0 and below 1")
+  return from_spec(UnetGenerator(resolution, width, channels, float(dropout), dtype), spec)
 
 
 def patches(spec: NetSpec, /, *, width: int = 64, layers: int = 3, dtype: jnp.dtype = jnp.float32) -> Net:
-  """A `PatchDiscriminator` of square images.
+  """A `PatchDiscriminator` of square images, or of several of one size, such as an image and its condition.
 
   Raises:
     ConfigError: if the game gives it something else, `width` is below 1, or `layers` is none of 0 to 7.
   """
-  square_image(only_input(spec))
+  sides = {square_image(shape)[0] for shape in spec.inputs}  # pyright: ignore[reportArgumentType]  # names are resolved
+  if len(sides) != 1:
+    raise ConfigError(f"it takes images of one size, and the game gives it {' and '.join(map(str, sorted(sides)))}")
   positive(width=width)
   if layers not in range(8):
     raise ConfigError(f"layers is {layers!r}; it has to be an integer from 0 to 7")

@@ -14,7 +14,7 @@ from experiments.lab import configs, names
 from experiments.lab.build import build
 from experiments.lab.members import with_values
 from gan_jax import checkpoint, shard, train
-from gan_jax.game import DataSpec, NetSpec
+from gan_jax.game import NetSpec
 
 KEY = jax.random.key(3)
 # What is asked of one experiment is asked in one process, which keeps what it has played.
@@ -201,7 +201,7 @@ def test_every_game_is_played_by_an_experiment_and_says_its_specs(name):
   config = tiny.config_of(played_by[0])
   module, dataset = names.known(names.GAME)[name], tiny.dataset_of(config)
   settings = {k: v for k, v in config.game.items() if k != "name"}
-  specs = module.specs(DataSpec(dataset.shape, dataset.classes, dataset.domains), **settings)
+  specs = module.specs(tiny.spec_of(dataset), **settings)
   assert set(specs) == set(config.nets) and all(isinstance(spec, NetSpec) for spec in specs.values())
   assert re.search(r"\b(19|20)\d\d\b", module.__doc__ or "")  # cites its paper, with the year
 
@@ -220,7 +220,8 @@ def test_abilities_give_what_they_promise(name):
     if game.sample is not None:
       images.append(game.sample(*nets, KEY, 3))
     if game.translate is not None:
-      images += [game.translate(*nets, KEY, x, a, b) for a, b in (("x", "y"), ("y", "x"))]
+      ways = (("x", "y"), ("y", "x")) if experiment.dataset.condition is None else (("condition", "x"),)
+      images += [game.translate(*nets, KEY, x, a, b) for a, b in ways]
     if game.encode is not None:
       latents = game.encode(*nets, KEY, x)
       images.append(game.sample(*nets, KEY, 3, latents=latents))

@@ -451,3 +451,98 @@ def test_sizes_that_cannot_be(tmp_path):
     folder.load(str(tmp_path), resolution=6, resize=4)
   with pytest.raises(ValueError, match="resolution must be at least 1 pixel, not -2"):
     folder.load(str(tmp_path), resolution=-2)
+
+
+def pairs(root, values, side=4):
+  """Files of two greys: v on the left and 100 + v on the right."""
+  for value in values:
+    save(root / f"{value:03}.png", np.concatenate([grey(value, side, side), grey(100 + value, side, side)], 1))
+  return root
+
+
+@pytest.mark.parametrize("paired, condition, x", [("AtoB", 0, 100), ("BtoA", 100, 0)])
+def test_pairs_side_by_side(tmp_path, paired, condition, x):
+  """A is on the left; the first named is the condition of the other."""
+  pairs(tmp_path / "train", range(5))
+  pairs(tmp_path / "test", [50, 51])
+  dataset = folder.load(str(tmp_path), paired=paired)
+  assert (dataset.shape, dataset.condition, dataset.size, dataset.domains) == ((4, 4, 1), (4, 4, 1), 5, ("x",))
+  for split, first in ((trained(dataset), range(5)), (dataset.test, (50, 51))):
+    assert split.keys() == {"condition", "x"} and split["condition"].shape[1:] == (4, 4, 1)
+    assert values(split["condition"]) == [condition + v for v in first]
+    assert values(split["x"]) == [x + v for v in first]
+  batch = dataset.draw(jax.random.key(0), 50)
+  greys = {k: np.rint((np.asarray(batch[k])[:, 0, 0, 0] + 1) * 127.5).astype(int) for k in batch}
+  np.testing.assert_array_equal(greys["x"] - greys["condition"], x - condition)
+
+
+def test_a_folder_val_is_held_out_where_there_is_no_test(tmp_path):
+  pairs(tmp_path / "train", range(5))
+  pairs(tmp_path / "val", [50])
+  assert values(folder.load(str(tmp_path), paired="AtoB").test["condition"]) == [50]
+  pairs(tmp_path / "test", [60, 61])
+  assert values(folder.load(str(tmp_path), paired="AtoB").test["x"]) == [160, 161]
+  write(tmp_path / "other" / "train", range(5))
+  write(tmp_path / "other" / "val", [70])
+  assert values(folder.load(str(tmp_path / "other")).test["x"]) == [70]
+
+
+def test_without_a_folder_train_val_is_a_class(tmp_path):
+  for name in ("sol", "val"):
+    write(tmp_path / name, range(3))
+  assert folder.load(str(tmp_path)).classes == 2
+
+
+def test_pairs_have_classes_too(tmp_path):
+  for name, value in (("a", 1), ("b", 2)):
+    pairs(tmp_path / "train" / name, [value])
+    pairs(tmp_path / "test" / name, [value + 10])
+  dataset = folder.load(str(tmp_path), paired="AtoB")
+  assert dataset.classes == 2 and dataset.test["label"].tolist() == [0, 1]
+  assert values(dataset.test["condition"]) == [11, 12]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_pair_is_cropped_and_mirrored_as_one(tmp_path, streamed):
+  """Left and right halves are one picture, the right one 100 brighter: so are the squares that are cut from them."""
+  picture = np.arange(100, dtype=np.uint8).reshape(10, 10)
+  for i in range(3):
+    save(tmp_path / f"{i}.png", np.concatenate([picture, picture + 100], 1))
+  settings = {"resolution": 8, "resize": 10, "flip": True, "paired": "AtoB", "memory": 0.0 if streamed else 1.0}
+  dataset = folder.load(str(tmp_path), **settings)
+  assert dataset.shape == dataset.condition == dataset.test["condition"].shape[1:] == (8, 8, 1)
+  if streamed:
+    assert dataset.draw is None
+    batch = next(dataset.stream(40, 0, 0, (0, 1)))
+    found = {k: v.astype(int) for k, v in batch.items()}
+  else:
+    batch = dataset.draw(jax.random.key(0), 40)
+    found = {k: np.rint((np.asarray(v) + 1) * 127.5).astype(int) for k, v in batch.items()}
+  np.testing.assert_array_equal(found["x"], found["condition"] + 100)
+  assert len({image.tobytes() for image in found["x"]}) > 5
+
+
+def test_both_pictures_of_a_pair_count(tmp_path):
+  """Of 9 training files 9 * 2 * 16 bytes."""
+  pairs(tmp_path, range(10))
+  assert folder.load(str(tmp_path), resolution=4, paired="AtoB", memory=288 / 2**30).draw is not None
+  assert folder.load(str(tmp_path), resolution=4, paired="AtoB", memory=287 / 2**30).draw is None
+  assert folder.load(str(tmp_path), paired="AtoB", memory=288 / 2**30).draw is not None
+  with pytest.raises(ValueError, match="to be streamed they need a resolution"):
+    folder.load(str(tmp_path), paired="AtoB", memory=287 / 2**30)
+
+
+def test_pictures_that_are_no_pair_are_named(tmp_path):
+  pairs(tmp_path, range(5))
+  wide = save(tmp_path / "wide.png", grey(1, 4, 9))
+  for resolution in (None, 4):
+    with pytest.raises(ValueError, match=f"{wide} is 9x4, and a pair of square pictures is twice as wide as high"):
+      folder.load(str(tmp_path), resolution=resolution, paired="AtoB")
+
+
+def test_pairs_that_cannot_be(tmp_path):
+  pairs(tmp_path / "pairs", range(3))
+  with pytest.raises(ValueError, match="paired is 'AtoC'; it is 'AtoB' or 'BtoA'"):
+    folder.load(str(tmp_path / "pairs"), paired="AtoC")
+  with pytest.raises(ValueError, match="paired is 'AtoB', of pairs in one file each, but .* has trainA and trainB"):
+    folder.load(str(domains(tmp_path / "domains")), paired="AtoB")

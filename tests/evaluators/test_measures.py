@@ -1,5 +1,7 @@
 """InfoGAN's and CycleGAN's measures against values that nets of one number have in closed form."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from experiments.evaluators import Context, translation
 from experiments.evaluators import codes as evaluator
 from gan_jax import train
-from gan_jax.data.dataset import Dataset, from_domains
+from gan_jax.data.dataset import Dataset, from_arrays, from_domains, spread
 from gan_jax.data.sprites import FACTORS
 from gan_jax.errors import ConfigError
 from gan_jax.game import DataSpec, Game, Net
@@ -185,3 +187,59 @@ def test_translation_of_another_game_is_refused():
     translation.make(Context(coded_game(), pairs, {}))
   with pytest.raises(ConfigError, match="it looks at translations"):
     translation.make(Context(translating_game(), pairs._replace(domains=("x",)), {}))
+
+
+def paired(labelled, n=6):
+  """Twelve training pairs and n held out, whose conditions are drawn by themselves."""
+  split = lambda n: {"x": pixels(n), "condition": pixels(n)} | ({"label": np.arange(n) % 2} if labelled else {})
+  return from_arrays("toy", split(12), split(n), classes=2 if labelled else 0)
+
+
+def measure_pairs(dataset, **settings):
+  """By a game whose averaged generator halves the condition, with a key, and adds 0.1."""
+  translate = lambda params, stats, key, x, source, target: (
+    params["generator"]["w"] * x + 0.1 + float(key is None or (source, target) != ("condition", "x"))
+  )
+  game = Game({}, {}, (), translate=translate)
+  nets = {"generator": {"params": {"w": 0.5}, "stats": {}}}
+  state = types.SimpleNamespace(params={"generator": {"w": 9.0}}, stats={"generator": {}}, ema=nets, key=KEY)
+  evaluation = translation.make(Context(game, dataset, {}), **settings)
+  return evaluation, {name: float(value) for name, value in evaluation.measure(state).items()}, state
+
+
+def test_pairs_by_hand(monkeypatch):
+  """Translations of held-out conditions against the images that they belong to, and these images' labels."""
+  seen = []
+
+  def train_judge(*arguments):
+    seen.append(arguments)
+    head = jax.tree_util.Partial(lambda mean: jnp.stack([jnp.full(len(mean), 0.1), mean], 1))
+    return Extractor("a judge", jax.tree_util.Partial(lambda x: x.mean((1, 2, 3))), head, 0.875)
+
+  monkeypatch.setattr(translation.classifier, "train", train_judge)
+  dataset = paired(labelled=True)
+  evaluation, found, _ = measure_pairs(dataset)
+  decoded = lambda name: dataset.test[name].astype(np.float64) / 127.5 - 1.0
+  made, truth = 0.5 * decoded("condition") + 0.1, decoded("x")
+  expected = {
+    "paired_l1_to_x": np.abs(made - truth).mean(),
+    "ssim_to_x": metrics.ssim(jnp.float32(made), jnp.float32(truth)),
+    "label_to_x": np.mean((made.mean((1, 2, 3)) > 0.1) == dataset.test["label"]),
+    "classifier_x": 0.875,
+  }
+  assert found == {name: pytest.approx(float(value), rel=1e-4) for name, value in expected.items()}
+  assert set(found) == set(evaluation.explained) and set(evaluation.headline) < set(found)
+  ((x, label, *_),) = seen
+  np.testing.assert_array_equal(x, dataset.arrays["x"])
+  np.testing.assert_array_equal(label, dataset.arrays["label"])
+
+
+def test_a_picture_of_pairs_is_conditions_translations_and_truth():
+  dataset = paired(labelled=False, n=30)
+  evaluation, found, state = measure_pairs(dataset, n=5)
+  assert set(found) == {"paired_l1_to_x", "ssim_to_x"}
+  (picture,) = evaluation.pictures
+  assert (picture.name, picture.columns) == ("condition_to_x", 5)
+  condition, x = (spread(dataset.test[name], 5) / 127.5 - 1.0 for name in ("condition", "x"))
+  expected = np.concatenate([condition, 0.5 * condition + 0.1, x])
+  np.testing.assert_allclose(picture.draw(state), expected, atol=1e-6)

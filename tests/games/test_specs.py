@@ -6,7 +6,7 @@ import pytest
 
 from experiments.lab import names
 from gan_jax.game import DataSpec, NetSpec
-from gan_jax.games import gan, infogan
+from gan_jax.games import conditional, gan, infogan
 
 IMAGE, Z = (8, 8, 3), (5,)
 DATA = DataSpec(IMAGE, 10)
@@ -46,6 +46,7 @@ def test_heads_of_infogan_stand_on_the_trunk(learnt, outputs):
 def test_what_shapes_depend_on_has_no_default():
   """The config says it once."""
   needed = {gan: ["latent_dim"], infogan: ["latent_dim", "categorical", "continuous", "learnt_variance"]}
+  needed[conditional] = ["condition", "latent_dim"]
   for game, settings in needed.items():
     for function in (game.specs, game.make):
       parameters = inspect.signature(function).parameters

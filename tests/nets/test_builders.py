@@ -13,7 +13,7 @@ import pytest
 from gan_jax import nets
 from gan_jax.errors import ConfigError
 from gan_jax.game import Net, NetSpec
-from gan_jax.nets import dcgan, linear, mlp, translation
+from gan_jax.nets import conditional, dcgan, linear, mlp, translation
 
 KEY = jax.random.key(6)
 IMAGE = (8, 8, 3)
@@ -24,6 +24,9 @@ CASES = {  # a spec, small settings, and the shape that the net gives
   "dcgan.generator": (NetSpec(((5,),), IMAGE), {"width": 4}, IMAGE),
   "dcgan.discriminator": (NetSpec(((16, 16, 1),), ()), {"width": 4}, ()),
   "dcgan.trunk": (NetSpec((IMAGE,), None), {"width": 4, "features": 6}, (6,)),
+  "conditional.two_part": (NetSpec((IMAGE, (5,)), ()), {"width": 4, "features": 6}, ()),
+  "conditional.plain": (NetSpec((IMAGE, (8, 8, 1)), ()), {"width": 4}, ()),
+  "conditional.projection": (NetSpec((IMAGE, (5,)), ()), {"width": 4}, ()),
   "translation.resnet": (NetSpec(((8, 8, 1),), IMAGE), {"width": 4, "blocks": 1}, IMAGE),
   "translation.unet": (NetSpec(((8, 8, 1),), IMAGE), {"width": 4}, IMAGE),
   "translation.patches": (NetSpec(((16, 16, 3),), None), {"width": 4, "layers": 1}, (6, 6, 1)),
@@ -139,9 +142,14 @@ def test_several_inputs_stand_side_by_side(make):
     (dcgan.generator, {"width": 2.5}, "width is 2.5; it has to be an integer"),
     (dcgan.discriminator, {"width": True}, "width is True; it has to be an integer"),
     (dcgan.trunk, {"features": 0}, "features is 0; it has to be at least 1"),
+    (conditional.two_part, {"features": 0}, "features is 0; it has to be at least 1"),
+    (conditional.plain, {"width": 0}, "width is 0; it has to be at least 1"),
+    (conditional.projection, {"width": 2.5}, "width is 2.5; it has to be an integer"),
     (translation.resnet, {"width": -1}, "width is -1; it has to be at least 1"),
     (translation.resnet, {"blocks": 0}, "blocks is 0; it has to be at least 1"),
     (translation.unet, {"width": 0}, "width is 0; it has to be at least 1"),
+    (translation.unet, {"dropout": 1.0}, "dropout is 1.0; it has to be at least 0 and below 1"),
+    (translation.unet, {"dropout": "a"}, "dropout is 'a'; it has to be at least 0 and below 1"),
     (translation.patches, {"width": 0}, "width is 0; it has to be at least 1"),
     (translation.patches, {"layers": 8}, "layers is 8; it has to be an integer from 0 to 7"),
     (translation.patches, {"layers": "a"}, "layers is 'a'; it has to be an integer from 0 to 7"),
@@ -164,14 +172,17 @@ POINTS = r"square images \[H, H, C\], and the game asks for \[2\]"
     *((builder, NetSpec(((2,),), (2,)), POINTS) for builder in (dcgan.generator, translation.resnet, translation.unet)),
     (dcgan.discriminator, NetSpec(((8, 6, 3),), ()), r"square images .*asks for \[8, 6, 3\]"),
     (translation.resnet, NetSpec((IMAGE,), None), "square images .*asks for any shape"),
-    (dcgan.generator, NetSpec((IMAGE,), IMAGE), r"it takes a vector, and the game gives it \[8, 8, 3\]"),
+    (dcgan.generator, NetSpec((IMAGE,), IMAGE), r"it takes vectors, and the game gives it \[8, 8, 3\]"),
+    (dcgan.generator, TWO_INPUTS, r"it takes vectors, and the game gives it \[8, 8, 3\] and \[5\]"),
+    (translation.patches, NetSpec((IMAGE, (16, 16, 1)), None), "images of one size, and the game gives it 8 and 16"),
+    (translation.patches, TWO_INPUTS, r"square images .*asks for \[5\]"),
     (linear.affine, NetSpec((IMAGE,), IMAGE), r"it takes a vector, and the game gives it \[8, 8, 3\]"),
     (linear.slope, NetSpec(((2,),), ()), "it takes one number, and the game gives it 2"),
     (linear.line, NetSpec(((2,),), (2,)), "it takes one number, and the game gives it 2"),
     *(
       (builder, TWO_INPUTS, r"it takes one input, and the game gives it 2, \[8, 8, 3\] and \[5\]")
       for name, builder in BUILDERS.items()
-      if not name.startswith("mlp.")
+      if not name.startswith(("mlp.", "conditional.")) and name not in ("dcgan.generator", "translation.patches")
     ),
     (mlp.generator, NetSpec(((2,),), None), "the shape of its output, which this game leaves open"),
     (mlp.head, NetSpec(((2,),), None), "the shape of its output, which this game leaves open"),

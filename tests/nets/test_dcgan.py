@@ -105,6 +105,15 @@ def test_activations():
   np.testing.assert_allclose(discriminator.apply({"params": params}, x), expected, rtol=1e-4, atol=1e-6)
 
 
+def test_several_vectors_stand_side_by_side():
+  generator, _ = nets(8, 4)
+  c, z = jnp.eye(3), jax.random.normal(KEY, (3, LATENT))
+  variables = generator.init(KEY, c, z)
+  expected = generator.apply(variables, jnp.concatenate([c, z], 1), train=False)
+  np.testing.assert_allclose(generator.apply(variables, c, z, train=False), expected, rtol=1e-5)
+  assert variables["params"]["kernel"].shape[2] == 3 + LATENT
+
+
 def test_the_generator_begins_as_the_transposed_convolution_of_a_pixel():
   generator, _ = nets(8, 4)
   z = jax.random.normal(KEY, (3, LATENT))

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax.game import NetSpec
+from gan_jax.nets.adapt import from_spec
 from gan_jax.nets.layers import InstanceNorm
 from gan_jax.nets.translation import FractionalConv, PatchDiscriminator, ResnetGenerator, UnetGenerator
 
@@ -133,6 +135,45 @@ def test_the_u_net_is_the_papers():
   y = np.tanh(double(y, up[3]) + p["UpsampleConv_3"]["bias"])
   np.testing.assert_allclose(output, y, atol=1e-4)
   assert y.shape == (2, 16, 16, 3) and y.std() > 0.1
+
+
+def test_dropout_is_the_noise_of_the_first_three_layers_on_the_way_up():
+  """Behind their norms: of 2x2, 4x4 and 8x8 maps each unit is doubled or 0, half of them; 16x16 ones stay."""
+  net, x = UnetGenerator(32, width=2, channels=1, dropout=0.5), images(2, 32, 32, 1)
+  _, variables = shapes(net, *x.shape)
+  rng = np.random.default_rng(0)
+  variables = jax.tree.map(lambda leaf: rng.normal(0.0, 0.3, leaf.shape).astype(np.float32), variables)
+  watched = dict(capture_intermediates=lambda module, _: isinstance(module, InstanceNorm | nn.Dropout), mutable=True)
+  run = jax.jit(lambda key: net.apply(variables, x, rngs={"dropout": key}, **watched))
+  output, found = run(KEY)
+  maps = {name: np.asarray(each["__call__"][0]) for name, each in found["intermediates"].items()}
+  pairs = [(maps[f"InstanceNorm_{3 + i}"], maps[f"Dropout_{i}"]) for i in range(4)]  # three on the way down
+  assert [before.shape[1] for before, _ in pairs] == [2, 4, 8, 16]
+  shares = []
+  for before, after in pairs[:3]:
+    kept = after != 0.0
+    np.testing.assert_allclose(after[kept], 2.0 * before[kept], rtol=1e-6)
+    shares.append(kept.mean())
+  np.testing.assert_allclose(shares, 0.5, atol=0.15)
+  np.testing.assert_array_equal(*pairs[3])
+  np.testing.assert_array_equal(output, run(KEY)[0])
+  assert np.abs(output - run(jax.random.key(1))[0]).mean() > 0.01
+
+
+def test_dropout_is_on_in_sampling_too():
+  """Without a key there is none to draw from, outside of training either."""
+  net = from_spec(UnetGenerator(8, width=2, channels=1, dropout=0.5), NetSpec(((8, 8, 1),), (8, 8, 1)))
+  apply = lambda key: net.apply(*net.init(KEY), images(1, 8, 8, 1), key=key, train=False)
+  assert jax.eval_shape(apply, KEY)[0].shape == (1, 8, 8, 1)
+  with pytest.raises(ValueError, match="dropout"):
+    jax.eval_shape(lambda: apply(None))
+
+
+def test_patches_of_several_images_are_of_their_channels():
+  x, c = images(2, 16, 16, 3), images(2, 16, 16, 1)
+  net = PatchDiscriminator(width=2, layers=1)
+  together, p = with_variables(net, jnp.concatenate([x, c], -1))
+  np.testing.assert_allclose(net.apply({"params": p}, x, c), together, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])
