@@ -129,7 +129,8 @@ class Game(NamedTuple):
       `target`, both of `DataSpec.domains`.
     encode: `(params, stats, key, x) -> [n, latent_dim]`, latents that `sample` decodes.
     score: `(params, stats, x) -> [n, ...]`, the discriminator's raw scores, higher for what it takes for real.
-    features: `(params, stats, x) -> [n, d]`, what the discriminator's last layer reads of data: `Net.features`.
+    features: `(params, stats, x) -> [n, d]`, what the discriminator's last layer reads of data, `Net.features`, or
+      where it is an autoencoder, what its encoder gives.
     codes: the named parts of a latent and how they are read off data: `games.infogan.LatentCodes`.
     init_memory: `key -> pytree`, what the game remembers beside its networks (pools of images).
     averaged: the nets of which a moving average is kept.
