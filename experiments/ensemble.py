@@ -31,7 +31,7 @@ def _grid25() -> ConfigDict:
     config.optimizer[player] = base.adam(1e-3)
   config.data.name = "grid25"
   config.data.batch_size = 256
-  config.train.rounds = 16_000
+  config.train.rounds = 8_000
   config.train.chunk = 500
   config.train.ema_decay = 0.995
   config.eval.every = 2_000

@@ -1,4 +1,4 @@
-"""Several generators as one net: each sample is made by one of them, picked at random."""
+"""A mixture of generators as one net: each sample is made by one of them, picked at random."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from gan_jax.game import Net
 
 
 def places(key: jax.Array, n: int, members: int) -> jax.Array:
-  """Where each of n samples stands in the batch of an ensemble: int32 [n], all different, in random order.
+  """Where each of n samples stands in the batch of a mixture: int32 [n], all different, in random order.
 
   The batch has `share(n, members)` places for one member, then as many for the next. Where n does not divide, places at
   random stay empty. So every sample is made by each member with the same probability, and the members' samples are
@@ -21,7 +21,7 @@ def share(n: int, members: int) -> int:
   return -(-n // members)
 
 
-def ensemble(net: Net, members: int) -> Net:
+def mixture(net: Net, members: int) -> Net:
   """`members` nets of one kind as one, which spreads its batch over them at the cost of one net.
 
   Args:
@@ -40,7 +40,7 @@ def ensemble(net: Net, members: int) -> Net:
 
   def apply(params, stats, x, place=None, key=None, train=True):
     if key is None:
-      raise ValueError("an ensemble draws which member makes which sample: give apply a key")
+      raise ValueError("a mixture of nets draws which member makes which sample: give apply a key")
     n, size = len(x), members * share(len(x), members)
     place_key, net_key = jax.random.split(key)
     place = places(place_key, n, members) if place is None else place

@@ -10,7 +10,7 @@ from gan_jax.errors import ConfigError
 from gan_jax.game import Game, Net
 from gan_jax.games import gan
 from gan_jax.games._extends import extends
-from gan_jax.games._members import ensemble
+from gan_jax.games._members import mixture
 from gan_jax.games.gan import specs
 
 __all__ = ["make", "specs"]
@@ -31,4 +31,4 @@ def make(*, generator: Net, members: int, **shared: Any) -> Game:
   """
   if members < 1:
     raise ConfigError(f"members is {members}; it has to be at least 1")
-  return gan.make(generator=ensemble(generator, members), **shared)
+  return gan.make(generator=mixture(generator, members), **shared)

@@ -16,7 +16,7 @@ from gan_jax.errors import ConfigError
 from gan_jax.forward import forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Optimizers, Player, Scheduled, optimizer_of
 from gan_jax.games._abilities import evaluated, judgements, sampler
-from gan_jax.games._members import ensemble, places, share
+from gan_jax.games._members import mixture, places, share
 from gan_jax.games.gan import noisy
 from gan_jax.losses import information
 from gan_jax.losses.adversarial import AdversarialLoss
@@ -75,7 +75,7 @@ def make(
       a number, a schedule of the round, or None.
     prior: `(key, shape) -> z`.
   """
-  nets = {"generator": ensemble(generator, members), "trunk": trunk, "discriminator": discriminator}
+  nets = {"generator": mixture(generator, members), "trunk": trunk, "discriminator": discriminator}
   nets["classifier"] = classifier
 
   def play(params, state, batch, key):

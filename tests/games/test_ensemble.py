@@ -12,8 +12,7 @@ from gan_jax import train
 from gan_jax.errors import ConfigError
 from gan_jax.game import DataSpec, Net, NetSpec
 from gan_jax.games import ensemble, gan, mgan
-from gan_jax.games._members import ensemble as one_of
-from gan_jax.games._members import places, share
+from gan_jax.games._members import mixture, places, share
 from gan_jax.losses import adversarial
 from gan_jax.nets import mlp
 
@@ -67,7 +66,7 @@ def test_every_samples_member_is_uniform():
 @pytest.mark.parametrize("n", [12, 10])
 def test_a_sample_is_what_its_member_makes_of_its_latent(n):
   """x - z is the m of the member at that sample's place, whether the places are given or drawn."""
-  net, z = one_of(shift(), 3), jax.random.normal(KEY, (n, 2))
+  net, z = mixture(shift(), 3), jax.random.normal(KEY, (n, 2))
   params, stats = net.init(KEY)
   place = places(jax.random.key(1), n, 3)
   x, _ = net.apply(params, stats, z, place, key=KEY)
@@ -80,7 +79,7 @@ def test_a_sample_is_what_its_member_makes_of_its_latent(n):
 
 
 def test_members_start_different():
-  params, _ = one_of(batch_norm_generator(), 3).init(KEY)
+  params, _ = mixture(batch_norm_generator(), 3).init(KEY)
   for leaf in jax.tree.leaves(params):
     a, b, c = leaf
     assert leaf.ndim == 2 or not (np.any(a == b) or np.any(b == c))  # biases and scales are 0 and 1
@@ -90,7 +89,7 @@ def test_members_start_different():
 def test_a_member_has_gradients_of_its_own_samples_alone(n):
   """Exact zeros for the others, through batch norm too; its own is that of its share as a batch."""
   inner = batch_norm_generator()
-  net, z = one_of(inner, 3), jax.random.normal(KEY, (n, 2))
+  net, z = mixture(inner, 3), jax.random.normal(KEY, (n, 2))
   params, stats = net.init(KEY)
   place = places(jax.random.key(1), n, 3)
   member = np.asarray(place // share(n, 3))
@@ -111,7 +110,7 @@ def test_a_member_has_gradients_of_its_own_samples_alone(n):
 
 def test_batch_statistics_stay_the_members_own():
   """The statistic of each is the mean of the latents that it was given, and no other one's."""
-  net, z = one_of(shift(), 3), jnp.arange(24.0).reshape(12, 2)
+  net, z = mixture(shift(), 3), jnp.arange(24.0).reshape(12, 2)
   params, stats = net.init(KEY)
   place = np.asarray(places(KEY, 12, 3))
   _, moved = net.apply(params, stats, z, jnp.asarray(place), key=KEY)
@@ -122,7 +121,7 @@ def test_batch_statistics_stay_the_members_own():
 
 def test_empty_places_have_latents_of_the_batch():
   """Of 5 samples 1 place of 6 is empty: a member's statistic is of as many latents as any other's."""
-  net, z = one_of(shift(), 2), jnp.arange(10.0).reshape(5, 2) + 1.0
+  net, z = mixture(shift(), 2), jnp.arange(10.0).reshape(5, 2) + 1.0
   params, stats = net.init(KEY)
   place = np.asarray(places(KEY, 5, 2))
   (empty,) = {*range(6)} - {*place}
@@ -180,7 +179,7 @@ def test_an_ensemble_refuses():
   with pytest.raises(ConfigError, match="members is 0"):
     plane_game(members=0)
   with pytest.raises(ValueError, match="give apply a key"):
-    one_of(shift(), 3).apply(*one_of(shift(), 3).init(KEY), jnp.zeros((4, 2)))
+    mixture(shift(), 3).apply(*mixture(shift(), 3).init(KEY), jnp.zeros((4, 2)))
 
 
 def linear(start) -> Net:
