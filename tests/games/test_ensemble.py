@@ -94,18 +94,19 @@ def test_a_member_has_gradients_of_its_own_samples_alone(n):
   place = places(jax.random.key(1), n, 3)
   member = np.asarray(place // share(n, 3))
   towards = jax.random.normal(jax.random.key(2), (n, 2))
+  judged = lambda params, chosen: jnp.sum(chosen * towards * net.apply(params, stats, z, place, key=KEY)[0])
+  gradient = jax.jit(jax.grad(judged))
+  alone = jax.jit(jax.grad(lambda params, z, towards: jnp.sum(towards * inner.apply(params, of_first, z, key=KEY)[0])))
+  of_first = jax.tree.map(lambda leaf: leaf[0], stats)  # they start alike
   for one in range(3):
-    chosen = jnp.asarray(member == one, jnp.float32)[:, None]
-    found = jax.grad(lambda p: jnp.sum(chosen * towards * net.apply(p, stats, z, place, key=KEY)[0]))(params)
+    found = gradient(params, jnp.asarray(member == one, jnp.float32)[:, None])
     for leaf in jax.tree.leaves(found):
       np.testing.assert_array_equal(np.delete(leaf, one, 0), 0.0)
-    assert max(float(jnp.abs(leaf[one]).max()) for leaf in jax.tree.leaves(found)) > 0.1
+    own, its = (jax.tree.map(lambda leaf: leaf[one], tree) for tree in (found, params))
+    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(own)) > 0.1
     if n == 12:  # every place is taken
-      alone = lambda p: jnp.sum(
-        towards[member == one] * inner.apply(p, jax.tree.map(lambda s: s[one], stats), z[member == one], key=KEY)[0]
-      )
-      expected = jax.grad(alone)(jax.tree.map(lambda p: p[one], params))
-      chex.assert_trees_all_close(jax.tree.map(lambda p: p[one], found), expected, rtol=1e-3, atol=1e-5)
+      expected = alone(its, z[member == one], towards[member == one])
+      chex.assert_trees_all_close(own, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_batch_statistics_stay_the_members_own():
@@ -141,10 +142,11 @@ def test_with_one_member_it_is_gan():
   lead = lambda tree: {**tree, "generator": jax.tree.map(lambda leaf: leaf[None], tree["generator"])}
   same = train.init(several, KEY).replace(params=lead(start.params), stats=lead(start.stats))
   batch = {"x": jax.random.normal(KEY, (12, 2))}
-  for player in ("discriminator", "generator"):
-    (one, metrics), (other, theirs) = (
-      train.play(game, (player,), state, batch, KEY) for game, state in ((alone, start), (several, same))
-    )
+  ends = []
+  for game, state in ((alone, start), (several, same)):
+    moves = lambda state, game=game: [train.play(game, (player,), state, batch, KEY) for player in game.players]
+    ends.append(jax.jit(moves)(state))
+  for (one, metrics), (other, theirs) in zip(*ends, strict=True):
     chex.assert_trees_all_close(metrics, theirs, rtol=1e-5)
     chex.assert_trees_all_close(lead(one.params), dict(other.params), rtol=1e-5, atol=1e-6)
     chex.assert_trees_all_close(lead(one.stats), dict(other.stats), rtol=1e-5, atol=1e-6)
