@@ -133,7 +133,8 @@ class Game(NamedTuple):
       `target`, both of `DataSpec.domains`; of paired data from "condition" to "x".
     encode: `(params, stats, key, x) -> [n, latent_dim]`, latents that `sample` decodes.
     score: `(params, stats, x) -> [n, ...]`, the discriminator's raw scores, higher for what it takes for real.
-    features: `(params, stats, x) -> [n, d]`, what the discriminator's last layer reads of data: `Net.features`.
+    features: `(params, stats, x) -> [n, d]`, what the discriminator's last layer reads of data, `Net.features`, or
+      where it is an autoencoder, what its encoder gives.
     filters: `(params, stats) -> [kh, kw, C, O]`, what its first convolution looks for in images: `Net.filters`.
     codes: the named parts of a latent and how they are read off data: `games.infogan.LatentCodes`.
     labels: how many classes `sample(..., labels=)` [n] int32 can be asked for; 0 where it takes none.

@@ -14,11 +14,14 @@ def evaluated(nets: Mapping[str, Net]) -> Callable[..., jax.Array]:
 
 
 def sampler(nets: Mapping[str, Net], latent: Callable[[jax.Array, int], jax.Array]) -> Callable[..., jax.Array]:
-  """`Game.sample` of a game whose net "generator" maps latents to data; `latent(key, n)` draws n of them."""
-  use = evaluated(nets)
+  """`Game.sample` of a game whose net "generator" maps latents to data; `latent(key, n)` draws n of them.
+
+  The generator gets a key of its own, for one that draws after training too: `games._members`.
+  """
 
   def sample(params, stats, key, n, latents=None):
-    return use("generator", params, stats, latent(key, n) if latents is None else latents)
+    z, own_key = latent(key, n) if latents is None else latents, jax.random.fold_in(key, 1)
+    return nets["generator"].apply(params["generator"], stats["generator"], z, key=own_key, train=False)[0]
 
   return sample
 
