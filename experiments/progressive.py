@@ -21,12 +21,12 @@ def get_config() -> ConfigDict:
     config.optimizer[player] = base.adam(1e-3, b1=0.0, b2=0.99)
   config.data.resolution = 32
   config.data.batch_size = 32
-  config.train.rounds = 6_000
+  config.train.rounds = 4_800
   config.train.ema_decay = 0.995
   config.train.chunk = 50
   config.train.stages = _stages(config.train.get_ref("rounds"))
-  config.eval.every = 500
-  config.checkpoint.every = 500
+  config.eval.every = 400
+  config.checkpoint.every = 400
   config.eval.evaluators = ("samples", "images")
   return config
 

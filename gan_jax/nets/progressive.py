@@ -76,7 +76,7 @@ class ScaledConv(nn.Module):
 
 
 def pixel_norm(x: jax.Array) -> jax.Array:
-  """Divides the vector of each pixel, or of each example, by the root of its mean square, plus 1e-8. Section 4.2."""
+  """x / sqrt(mean(x^2) + 1e-8), the mean over the last axis: of each pixel, or of each example. Section 4.2."""
   return x * jax.lax.rsqrt(jnp.square(x).mean(-1, keepdims=True) + 1e-8)
 
 
@@ -130,7 +130,8 @@ class Generator(nn.Module):
     unit = lambda x: pixel_norm(_lrelu(x))
     wide = lambda resolution: _channels(resolution, self.width, self.halve_above)
     to_rgb = lambda resolution, x: ScaledDense(self.channels, 1.0, name=f"to_rgb_{resolution}")(x)
-    x = ScaledDense(16 * wide(4), dtype=self.dtype, name="dense_4")(pixel_norm(z))
+    # The paper has a 4x4 convolution of one pixel here, whose fan-in counts the zeros around it: 16 times as many.
+    x = ScaledDense(16 * wide(4), _HE / 4, self.dtype, name="dense_4")(pixel_norm(z))
     x = unit(x.reshape(-1, 4, 4, wide(4)))
     x = smaller = unit(ScaledConv(wide(4), dtype=self.dtype, name="conv_4")(x))
     for resolution in _doublings(self.resolution):

@@ -11,11 +11,11 @@ import optax
 import pytest
 import tiny
 
-from experiments.lab import configs, loop, names
+from experiments.lab import configs, names
 from experiments.lab.build import build_game
-from gan_jax import train
+from gan_jax import checkpoint, train
 from gan_jax.errors import ConfigError
-from gan_jax.game import DataSpec, Net, NetSpec, TrainState
+from gan_jax.game import DataSpec, Game, Net, NetSpec, TrainState
 from gan_jax.games import progressive
 from gan_jax.pyramid import enlarged
 
@@ -42,7 +42,7 @@ def linear_game(**settings):
   }
   given = {"tx": optax.sgd(1.0), "latent_dim": 1, "data": DATA, "resolution": 4}
   given["prior"] = lambda key, shape: jnp.float32(Z)[:, None]
-  return progressive.make(**nets, **(given | settings))
+  return progressive.make(**(nets | given | settings))
 
 
 def by_hand(alpha, a=0.3, b=2.0, weight=10.0, drift=0.001):
@@ -122,10 +122,14 @@ SMALL = {
 }
 
 
+IMAGES = jax.random.normal(KEY, (4, 16, 16, 1))
+
+
 class Grown(NamedTuple):
-  """A stage of the small config, and what can be asked of its game, compiled."""
+  """A stage of the small config, its game, and what can be asked of that, compiled."""
 
   stage: configs.Stage
+  game: Game
   fresh: TrainState
   start: TrainState  # as the stage before has left it
   end: TrainState
@@ -145,48 +149,54 @@ def learnt(game, state, key):
 
 
 def asked(game, state):
-  """Samples of raw and averaged weights, unclipped images at alpha 0 and 1, scores, the critic's loss and metrics."""
-  raw, x = (state.params, state.stats), jax.random.normal(KEY, (4, 32, 32, 1))
-  images = lambda alpha: game.nets["generator"].apply(raw[0]["generator"], {}, x[:, 0, :3, 0], jnp.full(4, alpha))[0]
-  loss, aux = game.players["critic"].loss(state.params, state, {"x": x}, KEY)
+  """Samples of raw and averaged weights, unclipped images at alpha 0 and 1, and scores."""
+  raw = (state.params, state.stats)
+  images = lambda alpha: game.nets["generator"].apply(raw[0]["generator"], {}, IMAGES[:, 0, :3, 0], jnp.full(4, alpha))[
+    0
+  ]
   samples = game.sample(*raw, KEY, 4), game.sample(*train.averaged(state), KEY, 4)
-  return samples, (images(0.0), images(1.0)), game.score(*raw, x), {"loss": loss, **aux.metrics}
+  return samples, (images(0.0), images(1.0)), game.score(*raw, IMAGES)
 
 
 @functools.cache
 def grown():
-  """The stages of the config, one grown from the other."""
+  """The config's first three stages, on images of 16x16, each grown from the one before."""
   found, state = [], None
-  for i, stage in enumerate(configs.stages(configs.load("progressive", SMALL))):
-    game, _ = build_game(stage.config, DataSpec((32, 32, 1)))
+  for i, stage in enumerate(configs.stages(configs.load("progressive", SMALL))[:3]):
+    game, _ = build_game(stage.config, DataSpec((16, 16, 1)))
     fresh = jax.jit(functools.partial(train.init, game))(KEY)
     start = fresh if state is None else train.carry(state, fresh, stage.keep_optimizers)
     state = learnt(game, start, jax.random.key(i)).replace(step=jnp.int32(stage.end))
-    found.append(Grown(stage, fresh, start, state, jax.jit(functools.partial(asked, game))))
+    found.append(Grown(stage, game, fresh, start, state, jax.jit(functools.partial(asked, game))))
   return found
 
 
-GROWTHS = pytest.mark.parametrize("growth", [1, 2, 3])
+GROWTHS = pytest.mark.parametrize("growth", [1, 2])
 
 
 @GROWTHS
 def test_growing_keeps_the_function(growth):
-  """Images, scores of whatever images, and all of the critic's loss: neither samples nor W1 nor penalty jump."""
+  """Images and samples, and scores of whatever images."""
   old, new = grown()[growth - 1 : growth + 1]
-  (before, (_, small), scores, metrics), (after, (large, _), new_scores, new_metrics) = (
-    old.ask(old.end),
-    new.ask(new.start),
-  )
+  (before, (_, small), scores), (after, (large, _), new_scores) = old.ask(old.end), new.ask(new.start)
   assert large.shape == (4, 4 * 2**growth, 4 * 2**growth, 1) and float(large.std()) > 0.5
   np.testing.assert_allclose(large, enlarged(small, 2), atol=1e-5)
   for one, other in zip(before, after, strict=True):
     np.testing.assert_allclose(other, one, atol=1e-5)
   assert float(jnp.abs(before[0] - before[1]).max()) > 0.1  # the average is another generator
   np.testing.assert_allclose(new_scores, scores, rtol=1e-5, atol=1e-5)
-  assert float(scores.std()) > 0.01
-  assert metrics.pop("alpha") == 1.0 and new_metrics.pop("alpha") == 0.0
-  for name in metrics:
-    np.testing.assert_allclose(new_metrics[name], metrics[name], rtol=1e-4, atol=1e-5, err_msg=name)
+  assert float(scores.std()) > 1e-3
+
+
+def test_growing_keeps_the_critics_loss():
+  """Of real images, which are faded, and generated ones: neither the estimate of W1 nor the penalty jumps."""
+  old, new = grown()[:2]
+  loss = lambda stage, state: jax.jit(stage.game.players["critic"].loss)(state.params, state, {"x": IMAGES}, KEY)
+  (value, aux), (new_value, new_aux) = loss(old, old.end), loss(new, new.start)
+  np.testing.assert_allclose(new_value, value, rtol=1e-4)
+  assert aux.metrics.pop("alpha") == 1.0 and new_aux.metrics.pop("alpha") == 0.0
+  for name, number in aux.metrics.items():
+    np.testing.assert_allclose(new_aux.metrics[name], number, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 @GROWTHS
@@ -209,7 +219,7 @@ def test_growth_carries_all_that_is_in_use_and_begins_the_optimizers_anew(growth
   assert old.end.opt["critic"][0].count == 1 and new.start.opt["critic"][0].count == 0
 
 
-@pytest.mark.parametrize("rounds", [6_000, 1_200])
+@pytest.mark.parametrize("rounds", [4_800, 1_200])
 def test_alpha_rises_over_the_first_half_of_a_stage_however_long_the_run(rounds):
   first, *others = configs.stages(configs.load("progressive", {"train.rounds": rounds}))
   assert first.config.game.fade == 1.0 and first.start == 0 and others[-1].end == rounds
@@ -222,28 +232,17 @@ def test_alpha_rises_over_the_first_half_of_a_stage_however_long_the_run(rounds)
     assert found[0] == 0.0 and found[3] == found[-1] == 1.0 and not stage.keep_optimizers
 
 
-def test_a_run_resumed_within_a_fade_is_the_uninterrupted_one(tmp_path, monkeypatch):
-  """It has grown once, from 4x4 to 8x8, and is killed while alpha rises."""
-  config = configs.load("progressive", SMALL | {"data.name": "digits", "data.resolution": 8})
-  fade = {"name": "optax.linear_schedule", "init_value": 0.0, "end_value": 1.0}
-  fade |= {"transition_steps": 10, "transition_begin": 10}
-  growth = {"game.resolution": 8, "keep_optimizers": False} | {f"game.fade.{k}": v for k, v in fade.items()}
-  config.train.update({"rounds": 20, "chunk": 5, "stages": ({"rounds": 10}, growth)})
-  config.log.every, config.eval.every, config.checkpoint.every = 5, 10, 5
-  whole = loop.run(config, tmp_path / "whole", "whole")
-  plain = loop._rows
-
-  def killed(metrics, step, every):
-    if step >= 15:
-      raise KeyboardInterrupt
-    return plain(metrics, step, every)
-
-  monkeypatch.setattr(loop, "_rows", killed)
-  with pytest.raises(KeyboardInterrupt):
-    loop.run(config, tmp_path / "killed", "whole")
-  monkeypatch.undo()
-  resumed = loop.run(config, tmp_path / "killed", "whole")
-  np.testing.assert_allclose(whole.stats["critic"]["alpha_8"], 0.9)
+def test_a_run_resumed_within_a_fade_is_the_uninterrupted_one(tmp_path):
+  """It has grown from 4x4 to 8x8, and is stopped while alpha rises."""
+  stage = grown()[1]
+  run = jax.jit(train.make_scan(stage.game, 2, lambda key: {"x": jax.random.normal(key, (4, 16, 16, 1))}))
+  half, _ = run(stage.start)
+  whole, metrics = run(half)
+  with checkpoint.open_folder(tmp_path) as checkpoints:
+    checkpoint.save(checkpoints, half)
+  with checkpoint.open_folder(tmp_path) as checkpoints:
+    resumed, _ = run(checkpoint.restore(checkpoints, stage.fresh))
+  np.testing.assert_allclose(metrics["critic/alpha"], [2 / 100, 3 / 100], rtol=1e-6)
   assert tiny.same(resumed, whole)
 
 

@@ -24,6 +24,8 @@ CASES = {  # a spec, small settings, and the shape that the net gives
   "dcgan.generator": (NetSpec(((5,),), IMAGE), {"width": 4}, IMAGE),
   "dcgan.discriminator": (NetSpec(((16, 16, 1),), ()), {"width": 4}, ()),
   "dcgan.trunk": (NetSpec((IMAGE,), None), {"width": 4, "features": 6}, (6,)),
+  "progressive.generator": (NetSpec(((5,), ()), IMAGE), {"width": 4}, IMAGE),
+  "progressive.critic": (NetSpec((IMAGE, ()), ()), {"width": 4}, ()),
   "translation.resnet": (NetSpec(((8, 8, 1),), IMAGE), {"width": 4, "blocks": 1}, IMAGE),
   "translation.unet": (NetSpec(((8, 8, 1),), IMAGE), {"width": 4}, IMAGE),
   "translation.patches": (NetSpec(((16, 16, 3),), None), {"width": 4, "layers": 1}, (6, 6, 1)),
@@ -171,7 +173,7 @@ POINTS = r"square images \[H, H, C\], and the game asks for \[2\]"
     *(
       (builder, TWO_INPUTS, r"it takes one input, and the game gives it 2, \[8, 8, 3\] and \[5\]")
       for name, builder in BUILDERS.items()
-      if not name.startswith("mlp.")
+      if not name.startswith(("mlp.", "progressive."))
     ),
     (mlp.generator, NetSpec(((2,),), None), "the shape of its output, which this game leaves open"),
     (mlp.head, NetSpec(((2,),), None), "the shape of its output, which this game leaves open"),

@@ -101,7 +101,7 @@ def test_the_generator_is_the_left_half_of_table_2(resolution):
   net = progressive.generator(spec, width=5, halve_above=8)
   params = started(net)
   p = double(params)
-  x = UNIT(LRELU(dense(p["dense_4"], UNIT(z)).reshape(5, 4, 4, 5)))
+  x = UNIT(LRELU(dense(p["dense_4"], UNIT(z), 2**0.5 / 4).reshape(5, 4, 4, 5)))
   x = UNIT(LRELU(conv(p["conv_4"], x)))
   images = dense(p[f"to_rgb_{4 if resolution == 4 else 8}"], x, 1.0) if resolution == 4 else None
   for size in (8, 16) if resolution == 16 else ():
