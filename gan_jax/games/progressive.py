@@ -25,14 +25,14 @@ def specs(data: DataSpec, *, latent_dim: int, resolution: int, **_: Any) -> dict
   """A generator (z, alpha) -> x and a critic (x, alpha) -> score, of images at the stage's resolution.
 
   Raises:
-    ConfigError: if `latent_dim` is below 1, or the data are no square images whose side `resolution` divides.
+    ConfigError: if `latent_dim` is below 1, or `resolution` is odd or does not divide the side of square images.
   """
   if latent_dim < 1:
     raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
   if len(data.x) != 3 or data.x[0] != data.x[1]:
     raise ConfigError(f"it plays on square images [H, H, C], and the data are {list(data.x)}")
-  if resolution < 1 or data.x[0] % resolution:
-    raise ConfigError(f"resolution is {resolution}; it has to divide the side of the data, {data.x[0]}")
+  if resolution < 2 or resolution % 2 or data.x[0] % resolution:
+    raise ConfigError(f"resolution is {resolution}; it has to be even, and divide the side of the data, {data.x[0]}")
   x = (resolution, resolution, data.x[2])
   return {"generator": NetSpec(((latent_dim,), ()), x), "critic": NetSpec((x, ()), ())}
 

@@ -253,7 +253,12 @@ def test_specs_and_refusals():
   }
   for data, settings, message in (
     (DATA, {"latent_dim": 0, "resolution": 4}, "latent_dim is 0"),
-    (DATA, {"latent_dim": 5, "resolution": 16}, "resolution is 16; it has to divide the side of the data, 8"),
+    (
+      DATA,
+      {"latent_dim": 5, "resolution": 16},
+      "resolution is 16; it has to be even, and divide the side of the data, 8",
+    ),
+    (DataSpec((9, 9, 1)), {"latent_dim": 5, "resolution": 3}, "resolution is 3; it has to be even"),
     (DATA, {"latent_dim": 5, "resolution": 0}, "resolution is 0"),
     (
       DataSpec((8, 4, 1)),
