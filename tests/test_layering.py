@@ -15,7 +15,7 @@ LIBRARIES = STANDARD | {"numpy", "scipy", "sklearn", "skimage", "mlxtend", "tens
 LIBRARIES |= {"matplotlib", "tqdm", "orbax", "grain", "threadpoolctl"}
 ERRORS = {"gan_jax.errors"}
 OF_METRICS = {"optax", "gan_jax.metrics", "gan_jax.cache", "gan_jax.weights", "gan_jax.nets"}
-OF_GAMES = {f"gan_jax.{name}" for name in ("losses", "pool", "forward", "optim", "priors", "game", "games")}
+OF_GAMES = {f"gan_jax.{name}" for name in ("losses", "pool", "pyramid", "forward", "optim", "priors", "game", "games")}
 
 # What the files of a package, or a module, may import. A file falls under the longest name that fits.
 MAY_IMPORT = {
@@ -23,11 +23,12 @@ MAY_IMPORT = {
   "gan_jax/errors.py": STANDARD,
   "gan_jax/priors.py": STANDARD | PURE,
   "gan_jax/pool.py": STANDARD | PURE,
+  "gan_jax/pyramid.py": STANDARD | PURE,
   "gan_jax/losses": STANDARD | PURE | ERRORS | {"gan_jax.losses"},
   "gan_jax/game.py": STANDARD | PURE | {"optax"},
   "gan_jax/forward.py": STANDARD | PURE | {"gan_jax.game"},
   "gan_jax/optim.py": STANDARD | PURE | {"optax", "gan_jax.game"},
-  "gan_jax/nets": STANDARD | PURE | ERRORS | {"flax", "gan_jax.game", "gan_jax.nets"},
+  "gan_jax/nets": STANDARD | PURE | ERRORS | {"flax", "gan_jax.game", "gan_jax.nets", "gan_jax.pyramid"},
   "gan_jax/games": STANDARD | PURE | ERRORS | OF_GAMES | {"optax"},
   "gan_jax/train.py": STANDARD | PURE | {"optax", "gan_jax.game"},
   "gan_jax/shard.py": STANDARD | PURE | ERRORS | {"numpy", "gan_jax.game"},

@@ -27,6 +27,8 @@ CASES = {  # a spec, small settings, and the shape that the net gives
   "conditional.two_part": (NetSpec((IMAGE, (5,)), ()), {"width": 4, "features": 6}, ()),
   "conditional.plain": (NetSpec((IMAGE, (8, 8, 1)), ()), {"width": 4}, ()),
   "conditional.projection": (NetSpec((IMAGE, (5,)), ()), {"width": 4}, ()),
+  "progressive.generator": (NetSpec(((5,), ()), IMAGE), {"width": 4}, IMAGE),
+  "progressive.critic": (NetSpec((IMAGE, ()), ()), {"width": 4}, ()),
   "translation.resnet": (NetSpec(((8, 8, 1),), IMAGE), {"width": 4, "blocks": 1}, IMAGE),
   "translation.unet": (NetSpec(((8, 8, 1),), IMAGE), {"width": 4}, IMAGE),
   "translation.patches": (NetSpec(((16, 16, 3),), None), {"width": 4, "layers": 1}, (6, 6, 1)),
@@ -182,7 +184,8 @@ POINTS = r"square images \[H, H, C\], and the game asks for \[2\]"
     *(
       (builder, TWO_INPUTS, r"it takes one input, and the game gives it 2, \[8, 8, 3\] and \[5\]")
       for name, builder in BUILDERS.items()
-      if not name.startswith(("mlp.", "conditional.")) and name not in ("dcgan.generator", "translation.patches")
+      if not name.startswith(("mlp.", "conditional.", "progressive."))
+      and name not in ("dcgan.generator", "translation.patches")
     ),
     (mlp.generator, NetSpec(((2,),), None), "the shape of its output, which this game leaves open"),
     (mlp.head, NetSpec(((2,),), None), "the shape of its output, which this game leaves open"),
