@@ -108,14 +108,7 @@ def penalised() -> ConfigDict:
 
 def penalised_digits() -> ConfigDict:
   """WGAN-GP with DCGAN's networks, the critic's without batch norm, batch 64, 5 critic moves. Gulrajani et al. 2017."""
-  config, dense = digits(32, 32), penalised()
-  config.game, config.optimizer = dense.game, dense.optimizer
-  config.game.latent_dim = 100
-  config.nets = {
-    "generator": config.nets.generator,
-    "critic": {"name": "dcgan.discriminator", "width": 32, "batch_norm": False},
-  }
-  return config
+  return wgan_gp.get_config("dcgan")
 
 
 def translations(batch: int) -> ConfigDict:

@@ -1,21 +1,30 @@
-"""WGAN with gradient penalty, dense networks on eight Gaussians. Gulrajani et al. 2017, algorithm 1.
+"""WGAN with gradient penalty: dense networks on eight Gaussians, DCGAN's on digits. Gulrajani et al. 2017, algorithm 1.
 
     python -m experiments.run --config=wgan_gp
+    python -m experiments.run --config=wgan_gp:dcgan     # handwritten digits, 32x32
     python -m experiments.sweep --config=wgan_gp --seeds=4 --grid="game.penalty_weight=0.1,1,10"
 
 10,000 rounds take a minute on one CPU core. Four seeds: 8 of 8 modes on each, high quality 0.89 (0.85 to 0.91), KL of
-the mode histogram 0.001. The rates are ten times the paper's, at which 5,000 rounds reached 3 modes.
+the mode histogram 0.001. The rates are ten times the paper's, at which 5,000 rounds reached 3 modes. DCGAN's networks,
+the critic without batch norm, are played at the paper's.
 """
 
 from ml_collections import ConfigDict
 
-from experiments import base, wgan
+from experiments import base, dcgan, wgan
+
+VARIANTS = ("ring", "dcgan")
 
 
-def get_config() -> ConfigDict:
-  config = wgan.get_config()
-  config.game = {"name": "wgan_gp", "latent_dim": 16, "penalty_weight": 10.0, "critic_steps": 5}
-  for player in ("critic", "generator"):
-    config.optimizer[player] = base.adam(1e-3, b1=0.0, b2=0.9)
-  config.train.rounds = 10_000
+def get_config(variant: str = "ring") -> ConfigDict:
+  config = {"ring": wgan, "dcgan": dcgan}[variant].get_config()
+  latent_dim, rate, rounds = {"ring": (16, 1e-3, 10_000), "dcgan": (100, 1e-4, 4_000)}[variant]
+  config.game = {"name": "wgan_gp", "latent_dim": latent_dim, "penalty_weight": 10.0, "critic_steps": 5}
+  if variant == "dcgan":
+    config.nets = {
+      "generator": config.nets.generator,
+      "critic": {"name": "dcgan.discriminator", "width": 32, "batch_norm": False},
+    }
+  config.optimizer = {player: base.adam(rate, b1=0.0, b2=0.9) for player in ("critic", "generator")}
+  config.train.rounds = rounds
   return config

@@ -15,7 +15,8 @@ LIBRARIES = STANDARD | {"numpy", "scipy", "sklearn", "skimage", "mlxtend", "tens
 LIBRARIES |= {"matplotlib", "tqdm", "orbax", "grain", "threadpoolctl"}
 ERRORS = {"gan_jax.errors"}
 OF_METRICS = {"optax", "gan_jax.metrics", "gan_jax.cache", "gan_jax.weights", "gan_jax.nets"}
-OF_GAMES = {f"gan_jax.{name}" for name in ("losses", "pool", "pyramid", "forward", "optim", "priors", "game", "games")}
+_OF_GAMES = ("losses", "pool", "pyramid", "forward", "optim", "priors", "augment", "game", "games")
+OF_GAMES = {f"gan_jax.{name}" for name in _OF_GAMES}
 
 # What the files of a package, or a module, may import. A file falls under the longest name that fits.
 MAY_IMPORT = {
@@ -24,6 +25,7 @@ MAY_IMPORT = {
   "gan_jax/priors.py": STANDARD | PURE,
   "gan_jax/pool.py": STANDARD | PURE,
   "gan_jax/pyramid.py": STANDARD | PURE,
+  "gan_jax/augment.py": STANDARD | PURE | ERRORS,
   "gan_jax/losses": STANDARD | PURE | ERRORS | {"gan_jax.losses"},
   "gan_jax/game.py": STANDARD | PURE | {"optax"},
   "gan_jax/forward.py": STANDARD | PURE | {"gan_jax.game"},

@@ -64,7 +64,7 @@ def _is_builder(function: Callable) -> bool:
   return [parameter.name for parameter in _handed(inspect.signature(function))] == ["spec"]
 
 
-_VALUES = ("gan_jax.losses", "gan_jax.nets.activations", "gan_jax.priors", "gan_jax.optim", "optax")
+_VALUES = ("gan_jax.losses", "gan_jax.nets.activations", "gan_jax.priors", "gan_jax.augment", "gan_jax.optim", "optax")
 GAME = Kind("a game", ("gan_jax.games",))
 EVALUATOR = Kind("an evaluator", ("experiments.evaluators",))
 NET = Kind("a net", ("gan_jax.nets",), _is_builder)

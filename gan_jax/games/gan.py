@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from gan_jax import optim, priors
+from gan_jax.augment import Augment
 from gan_jax.errors import ConfigError
 from gan_jax.forward import Forward, forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Scheduled, optimizer_of
@@ -37,7 +38,7 @@ class Play(NamedTuple):
   Attributes:
     real: scores of the data, [B].
     fake: scores of generated data, [B].
-    seen: the data and the generated data themselves, [B, ...] each, with their noise.
+    seen: the data and the generated data themselves, [B, ...] each, augmented and with their noise.
     critic: `x -> scores` in training, a pure function, for penalties.
     key: for what a penalty draws.
     step: rounds played.
@@ -61,6 +62,7 @@ def pair(
   tx: Optimizers,
   latent_dim: int,
   prior: priors.Prior = priors.normal,
+  augment: Augment | None = None,
   instance_noise: Scheduled | None = None,
   noise_conditional: bool = False,
   simultaneous: bool = False,
@@ -77,6 +79,8 @@ def pair(
     tx: one optimizer for both players, or a mapping by name.
     latent_dim: size of the latent z.
     prior: `(key, shape) -> z`.
+    augment: `(key, x) -> x`, such as `augment.differentiable`, of all that the critic sees in training, real and
+      generated, in both players' moves and in penalties, each with draws of its own, before noise. Zhao et al. 2020.
     instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the critic sees, real and
       generated, in both players' moves and in penalties; a number, a schedule of the round, or None. Sønderby et al.
       2017; Arjovsky and Bottou 2017.
@@ -92,7 +96,7 @@ def pair(
   if noise_conditional and instance_noise is None:
     raise ConfigError(f"noise_conditional gives the {name} the level of an instance_noise that is not there")
   latent = lambda key, n: prior(jax.random.split(key)[0], (n, latent_dim))
-  play = _play(nets, name, latent, instance_noise, noise_conditional)
+  play = _play(nets, name, latent, augment, instance_noise, noise_conditional)
 
   def critic(params, state, batch, key):
     use, played = play(params, state, batch, key)
@@ -152,17 +156,20 @@ def _play(
   nets: Mapping[str, Net],
   critic: str,
   latent: Callable[[jax.Array, int], jax.Array],
+  augment: Augment | None,
   instance_noise: Scheduled | None,
   noise_conditional: bool,
 ) -> Callable[..., tuple[Forward, Play]]:
   """`(params, state, batch, key) -> (use, Play)`: what both losses begin with."""
 
   def play(params, state, batch, key):
-    z_key, net_key, _, noise_key, _, penalty_key = jax.random.split(key, 6)  # two unused: runs keep their numbers
+    z_key, net_key, augment_key, noise_key, _, penalty_key = jax.random.split(key, 6)  # runs keep their numbers
     use = forward(nets, params, state, net_key)
     x = batch["x"]
     fake = use("generator", latent(z_key, len(x)))
     chex.assert_equal_shape([fake, x])
+    if augment is not None:
+      x, fake = (augment(k, data) for k, data in zip(jax.random.split(augment_key), (x, fake)))
     x, fake = noisy((x, fake), instance_noise, state.step, noise_key)
     conditional = noise_conditional and instance_noise is not None
     known = _level(at(instance_noise, state.step), x) if conditional else ()  # pyright: ignore[reportArgumentType]
@@ -173,7 +180,7 @@ def _play(
 
 
 def _abilities(nets: Mapping[str, Net], critic: str, latent: Callable, noise_conditional: bool) -> dict[str, Any]:
-  """Samples, and what the critic makes of data, without noise."""
+  """Samples, and what the critic makes of data, without augmentation and noise."""
   seen = lambda params, stats, x: (x, *(_level(0.0, x) if noise_conditional else ()))
   return {"sample": sampler(nets, latent), **judgements(nets, critic, seen)}
 

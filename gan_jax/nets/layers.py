@@ -99,21 +99,53 @@ class BatchNorm(nn.Module):
     c = x.shape[-1]
     scale = self.param("scale", self.scale_init, (c,), jnp.float32)
     bias = self.param("bias", nn.initializers.zeros, (c,), jnp.float32)
-    moving_mean = self.variable("batch_stats", "mean", jnp.zeros, (c,), jnp.float32)
-    moving_var = self.variable("batch_stats", "var", jnp.ones, (c,), jnp.float32)
     y = x.astype(jnp.float32).reshape(-1, c)
-    if train:
-      # Both moments in one pass over the data, and normalisation as one product and sum in another.
-      mean = y.mean(0)
-      var = jnp.maximum((y * y).mean(0) - mean * mean, 0.0)
-      if not self.is_initializing():
-        moving_mean.value = 0.9 * moving_mean.value + 0.1 * mean
-        moving_var.value = 0.9 * moving_var.value + 0.1 * var
-    else:
-      mean, var = moving_mean.value, moving_var.value
+    mean, var = _moments(self, y, train)
     gain = scale * jax.lax.rsqrt(var + self.epsilon)
     y = y * gain[None] + (bias - mean * gain)[None]
     return y.reshape(x.shape).astype(x.dtype)
+
+
+class ConditionalBatchNorm(nn.Module):
+  """`BatchNorm` whose scale and shift are linear in a condition; of a one-hot vector, one pair for each class.
+
+  Dumoulin et al. 2017 (for instance norm), de Vries et al. 2017, as the generator of Miyato and Koyama 2018 has it. The
+  moments are those of the whole batch, whatever its conditions. Parameters `scale` and `bias`, [conditions, C].
+
+  Attributes:
+    epsilon: what is added to the variance.
+  """
+
+  epsilon: float = 1e-5
+
+  @nn.compact
+  def __call__(self, x: jax.Array, condition: jax.Array, train: bool = True) -> jax.Array:
+    """[B, ..., C], [B, conditions] -> [B, ..., C], by the batch's statistics in training, else by moving averages."""
+    c = x.shape[-1]
+    table = (condition.shape[-1], c)
+    scale = condition @ self.param("scale", nn.initializers.ones, table, jnp.float32)
+    bias = condition @ self.param("bias", nn.initializers.zeros, table, jnp.float32)
+    y = x.astype(jnp.float32)
+    mean, var = _moments(self, y.reshape(-1, c), train)
+    gain = scale * jax.lax.rsqrt(var + self.epsilon)[None]
+    everywhere = lambda of_sample: of_sample.reshape(len(x), *[1] * (x.ndim - 2), c)
+    return (y * everywhere(gain) + everywhere(bias - mean[None] * gain)).astype(x.dtype)
+
+
+def _moments(module: nn.Module, y: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+  """Mean and variance that a batch norm normalises [N, C] by, [C]; moves its averages in training."""
+  c = y.shape[-1]
+  moving_mean = module.variable("batch_stats", "mean", jnp.zeros, (c,), jnp.float32)
+  moving_var = module.variable("batch_stats", "var", jnp.ones, (c,), jnp.float32)
+  if not train:
+    return moving_mean.value, moving_var.value
+  # Both moments in one pass over the data, and normalisation as one product and sum in another.
+  mean = y.mean(0)
+  var = jnp.maximum((y * y).mean(0) - mean * mean, 0.0)
+  if not module.is_initializing():
+    moving_mean.value = 0.9 * moving_mean.value + 0.1 * mean
+    moving_var.value = 0.9 * moving_var.value + 0.1 * var
+  return mean, var
 
 
 class InstanceNorm(nn.Module):

@@ -51,6 +51,7 @@ def test_games_of_a_pair_have_its_settings(name):
     "tx",
     "latent_dim",
     "prior",
+    "augment",
     "instance_noise",
     "noise_conditional",
     "simultaneous",

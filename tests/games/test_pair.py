@@ -214,6 +214,56 @@ def test_the_dirac_gan_at_its_equilibrium(loss, options, trace, determinant):
   np.testing.assert_allclose([jnp.trace(jacobian), jnp.linalg.det(jacobian)], [trace, determinant], atol=2e-3)
 
 
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_augmentation_is_of_real_and_fake_in_both_moves_and_before_noise(player):
+  """x -> 2 x + c with a c of its own for each: the noise that comes after it is not doubled."""
+  clean, play = recorded(plane_game(), player)
+  play()
+  for noise, spread in ((None, 0.0), (0.3, 0.3)):
+    seen, play = recorded(plane_game(), player)
+    play(augment=lambda key, x: 2.0 * x + jax.random.normal(key, (1, 1)), instance_noise=noise)
+    jax.effects_barrier()
+    real, fake = (s - 2.0 * c for s, c in zip(seen, clean, strict=True))
+    np.testing.assert_allclose([real.std(), fake.std()], [spread, spread], atol=0.02)
+    assert abs(real.mean() - fake.mean()) > 0.1
+
+
+def test_the_generators_gradient_passes_through_the_augmentation():
+  """-E[w.(3 x)] has the gradient -3 w in m, and SGD's rate is 0.1."""
+  game = plane_game(augment=lambda key, x: 3.0 * x)
+  after, _ = train.play(game, ("generator",), train.init(game, KEY), normal_batch(KEY), KEY)
+  np.testing.assert_allclose(after.params["generator"]["m"], [0.5 + 0.9, 0.5 + 1.2], rtol=1e-6)
+
+
+def test_penalties_are_taken_where_the_critic_looks():
+  """What a penalty is given is augmented, and the critic that it is given does not augment again."""
+  penalty = lambda critic, real, fake, key: jnp.mean(critic(real)) + 10.0 * jnp.mean(fake[:, 0])
+  game = plane_game(augment=lambda key, x: 0.0 * x + jnp.array([[1.0, 2.0]]), penalty=penalty)
+  _, metrics = train.play(game, ("discriminator",), train.init(game, KEY), normal_batch(KEY), KEY)
+  np.testing.assert_allclose(metrics["discriminator/penalty"], (3.0 + 8.0) + 10.0, rtol=1e-6)
+
+
+def test_what_a_trained_game_is_asked_for_is_not_augmented():
+  plain, game = plane_game(), plane_game(augment=lambda key, x: 0.0 * x)
+  nets, x = (train.init(game, KEY).params, train.init(game, KEY).stats), normal_batch(KEY, 5)["x"]
+  for ask in (lambda g: g.sample(*nets, KEY, 5), lambda g: g.score(*nets, x)):
+    np.testing.assert_array_equal(ask(game), ask(plain))
+  features = plane_game(
+    discriminator=linear_critic()._replace(features=lambda p, s, x: x), augment=game.sample
+  ).features
+  np.testing.assert_array_equal(features(*nets, x), x)
+
+
+@pytest.mark.parametrize("options", [{}, {"instance_noise": 0.3, "penalty": penalties.gradient_penalty}])
+def test_augmentation_that_does_nothing_changes_no_random_number(options):
+  """So runs without it are what they were before there was any."""
+  ends = [
+    train.make_scan(game, 3, normal_batch)(train.init(game, KEY))
+    for game in (plane_game(**options), plane_game(augment=lambda key, x: x, **options))
+  ]
+  chex.assert_trees_all_equal(*ends)
+
+
 def test_noise_of_zero_changes_nothing():
   ends = [
     train.make_scan(game, 3, normal_batch)(train.init(game, KEY))[0].params

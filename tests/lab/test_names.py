@@ -10,7 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from experiments.lab import configs, names
-from gan_jax import priors
+from gan_jax import augment, priors
 from gan_jax.errors import ConfigError
 from gan_jax.games import infogan
 from gan_jax.losses import adversarial, penalties
@@ -54,6 +54,7 @@ def elsewhere(tmp_path, monkeypatch):
     (names.VALUE, "adversarial.hinge", adversarial.hinge),
     (names.VALUE, "penalties.r1", penalties.r1),
     (names.VALUE, "priors.uniform", priors.uniform),
+    (names.VALUE, "augment.differentiable", augment.differentiable),
     (names.VALUE, "optax.linear_schedule", optax.linear_schedule),
   ],
 )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from gan_jax.nets.conv import Conv, UpsampleConv, conv, upsample_conv
+from gan_jax.nets.conv import Conv, GroupedConv, UpsampleConv, conv, grouped_conv, upsample_conv
 
 import hlo
 
@@ -148,6 +148,29 @@ def test_upsample_conv_is_lax_conv_transpose():
     assert upsample_conv(x, kernel).shape == (2, 6, 10, 3)
 
 
+def lax_grouped(x, kernel, groups):
+  layouts = ("NHWC", "HWIO", "NHWC")
+  return lax.conv_general_dilated(x, kernel, ONE, "SAME", dimension_numbers=layouts, feature_group_count=groups)
+
+
+@pytest.mark.parametrize(
+  ("channels", "groups", "size"), [((4, 6), 2, (3, 3)), ((6, 3), 3, (3, 5)), ((3, 3), 3, (3, 3)), ((4, 2), 1, (1, 3))]
+)
+def test_grouped_conv_and_two_derivatives_are_those_of_lax(channels, groups, size):
+  c, o = channels
+  with jax.enable_x64(True):
+    x, kernel = normal(0, (2, 4, 5, c)), normal(1, (*size, c // groups, o))
+    expected = derivatives(functools.partial(lax_grouped, groups=groups))(x, kernel)
+    assert_same(derivatives(functools.partial(grouped_conv, groups=groups))(x, kernel), expected, 1e-12)
+
+
+def test_grouped_conv_refuses_what_does_not_divide():
+  x = jnp.zeros((1, 4, 4, 4))
+  for shape, groups in (((3, 3, 4, 4), 2), ((3, 3, 1, 4), 3), ((3, 3, 2, 5), 2), ((4, 4, 2, 4), 2)):
+    with pytest.raises(AssertionError):
+      grouped_conv(x, jnp.zeros(shape), groups)
+
+
 def test_upsample_conv_is_torch_conv_transpose():
   torch = pytest.importorskip("torch", reason="compares with PyTorch")
   x, kernel = normal(0, (2, 3, 5, 2)), normal(1, (4, 4, 2, 3))
@@ -206,6 +229,16 @@ class TestCompiledForm:
     text = compiled_descent(lambda params: penalised_loss(conv, params, normal(9, (4, 16, 16, 3))), critic_params())
     assert " convolution(" in text and not hlo.noncanonical_convolutions(text)
 
+  def test_groups_in_a_scan_stay_canonical(self):
+    def loss(convolve, params):
+      slope = jax.grad(lambda x: jnp.sum(jnp.sin(convolve(x, params["kernel"], 2))))(params["x"])
+      return jnp.sum(slope**2)
+
+    params = {"kernel": normal(0, (3, 3, 4, 8)), "x": normal(1, (4, 8, 8, 8))}
+    text = compiled_descent(functools.partial(loss, grouped_conv), params)
+    assert " convolution(" in text and not hlo.noncanonical_convolutions(text)
+    assert hlo.noncanonical_convolutions(compiled_descent(functools.partial(loss, lax_grouped), params))
+
   def test_the_check_sees_what_jax_derives(self):
     text = compiled_descent(lambda params: penalised_loss(lax_conv, params, normal(9, (4, 16, 16, 3))), critic_params())
     assert hlo.noncanonical_convolutions(text)
@@ -231,6 +264,7 @@ class TestCompiledForm:
     (Conv(5, (3, 3), TWO, ((1, 1), (1, 1))), (3, 3, 3, 5), (4, 3)),
     (Conv(5, (2, 2), padding="VALID"), (2, 2, 3, 5), (7, 5)),
     (UpsampleConv(5), (4, 4, 3, 5), (16, 12)),
+    (GroupedConv(5, 1, (1, 3)), (1, 3, 3, 5), (8, 6)),
   ],
 )
 @pytest.mark.parametrize("use_bias", [True, False])
