@@ -7,6 +7,7 @@ norm without saying which; here it is the mean square over the entries of an exa
 in units of the data squared: of images in [-1, 1], between 0 and 4.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import chex
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 from gan_jax import priors
 from gan_jax.errors import ConfigError
 from gan_jax.forward import forward
-from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Optimizers, Player, Scheduled, optimizer_of
+from gan_jax.game import Aux, Batch, DataSpec, Game, Move, Net, NetSpec, Optimizers, Player, Scheduled, optimizer_of
 from gan_jax.games._abilities import evaluated, sampler
 from gan_jax.optim import at
 
@@ -66,50 +67,65 @@ def make(
     prior: `(key, shape) -> z`.
   """
   nets = {"generator": generator, "encoder": encoder, "decoder": decoder}
+  latent = lambda key, n: prior(key, (n, latent_dim))
+  judge = _discriminator_loss(nets, latent, margin, pretraining)
+  generate = _generator_loss(nets, latent, pulling_away_weight, pretraining)
+  trained = evaluated(nets)
+  with_weights = lambda params, stats: lambda name, x: trained(name, params, stats, x)
+  return Game(
+    nets=nets,
+    players={
+      "discriminator": Player(("encoder", "decoder"), judge, optimizer_of(tx, "discriminator")),
+      "generator": Player(("generator",), generate, optimizer_of(tx, "generator")),
+    },
+    moves=(Move(("discriminator",)), Move(("generator",), draws=False)),
+    sample=sampler(nets, latent),
+    score=lambda params, stats, x: -_autoencoded(with_weights(params, stats), x)[0],
+    features=lambda params, stats, x: trained("encoder", params, stats, x).reshape(len(x), -1),
+  )
 
-  def autoencode(use, x):
-    """The energies of x, [B], and its representations."""
-    codes = use("encoder", x)
-    return energy(x, use("decoder", codes)), codes
 
-  def generate(use, key, batch):
-    fake = use("generator", prior(key, (len(batch["x"]), latent_dim)))
-    chex.assert_equal_shape([fake, batch["x"]])
-    return fake
+def _discriminator_loss(nets: Mapping[str, Net], latent: Callable, margin: Scheduled, pretraining: bool) -> Callable:
+  """L_D, or E(x) alone."""
 
   def discriminator_loss(params, state, batch, key):
     z_key, net_key = jax.random.split(key)
     use = forward(nets, params, state, net_key)
-    real, _ = autoencode(use, batch["x"])
+    real, _ = _autoencoded(use, batch["x"])
     if pretraining:
       return real.mean(), Aux(use.stats, metrics={"real": real.mean()})
-    fake, _ = autoencode(use, generate(use, z_key, batch))
+    fake, _ = _autoencoded(use, _generated(use, latent, z_key, batch))
     short = jax.nn.relu(at(margin, state.step) - fake)
     return real.mean() + short.mean(), Aux(use.stats, metrics={"real": real.mean(), "fake": fake.mean()})
+
+  return discriminator_loss
+
+
+def _generator_loss(nets: Mapping[str, Net], latent: Callable, weight: Scheduled, pretraining: bool) -> Callable:
+  """L_G, or nothing."""
 
   def generator_loss(params, state, batch, key):
     if pretraining:
       return jnp.zeros(()), Aux()
     z_key, net_key = jax.random.split(key)
     use = forward(nets, params, state, net_key)
-    fake, codes = autoencode(use, generate(use, z_key, batch))
+    fake, codes = _autoencoded(use, _generated(use, latent, z_key, batch))
     alike = pulling_away(codes)
-    value = fake.mean() + at(pulling_away_weight, state.step) * alike
-    return value, Aux(use.stats, metrics={"pulling_away": alike})
+    return fake.mean() + at(weight, state.step) * alike, Aux(use.stats, metrics={"pulling_away": alike})
 
-  trained = evaluated(nets)
-  with_weights = lambda params, stats: lambda name, x: trained(name, params, stats, x)
-  return Game(
-    nets=nets,
-    players={
-      "discriminator": Player(("encoder", "decoder"), discriminator_loss, optimizer_of(tx, "discriminator")),
-      "generator": Player(("generator",), generator_loss, optimizer_of(tx, "generator")),
-    },
-    moves=(Move(("discriminator",)), Move(("generator",), draws=False)),
-    sample=sampler(nets, lambda key, n: prior(key, (n, latent_dim))),
-    score=lambda params, stats, x: -autoencode(with_weights(params, stats), x)[0],
-    features=lambda params, stats, x: trained("encoder", params, stats, x).reshape(len(x), -1),
-  )
+  return generator_loss
+
+
+def _generated(use: Callable, latent: Callable, key: jax.Array, batch: Batch) -> jax.Array:
+  fake = use("generator", latent(key, len(batch["x"])))
+  chex.assert_equal_shape([fake, batch["x"]])
+  return fake
+
+
+def _autoencoded(use: Callable, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """The energies of x, [B], and its representations."""
+  codes = use("encoder", x)
+  return energy(x, use("decoder", codes)), codes
 
 
 def energy(x: jax.Array, reconstruction: jax.Array) -> jax.Array:

@@ -189,7 +189,7 @@ POINTS = r"square images \[H, H, C\], and the game asks for \[2\]"
       (builder, TWO_INPUTS, r"it takes one input, and the game gives it 2, \[8, 8, 3\] and \[5\]")
       for name, builder in BUILDERS.items()
       if not name.startswith(("mlp.", "conditional.", "progressive."))
-      and name not in ("dcgan.generator", "translation.patches")
+      and name not in ("dcgan.generator", "resnet.generator", "translation.patches")
     ),
     (mlp.generator, NetSpec(((2,),), None), "the shape of its output, which this game leaves open"),
     (mlp.head, NetSpec(((2,),), None), "the shape of its output, which this game leaves open"),
