@@ -80,10 +80,9 @@ def pair(
     latent_dim: size of the latent z.
     prior: `(key, shape) -> z`.
     augment: `(key, x) -> x`, such as `augment.differentiable`, of all that the critic sees in training, real and
-      generated, in both players' moves and in penalties, each with draws of its own, before noise. Zhao et al. 2020.
-    instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the critic sees, real and
-      generated, in both players' moves and in penalties; a number, a schedule of the round, or None. Sønderby et al.
-      2017; Arjovsky and Bottou 2017.
+      generated, in both players' moves and in penalties, each with draws of its own. Zhao et al. 2020.
+    instance_noise: standard deviation, in units of the data, of Gaussian noise on all of this; a number, a schedule of
+      the round, or None. Sønderby et al. 2017; Arjovsky and Bottou 2017.
     noise_conditional: the critic sees how much noise there is, as a second input [B].
     simultaneous: both players move at once from the same state, not one after the other.
     extra_gradient: both move at once, twice, each time on a batch and latents of its own: `optim.extra_gradient`.
@@ -93,8 +92,6 @@ def pair(
       or it is noise-conditional without noise.
   """
   (name,) = {*nets} - {"generator"}
-  if noise_conditional and instance_noise is None:
-    raise ConfigError(f"noise_conditional gives the {name} the level of an instance_noise that is not there")
   latent = lambda key, n: prior(jax.random.split(key)[0], (n, latent_dim))
   play = _play(nets, name, latent, augment, instance_noise, noise_conditional)
 
@@ -161,6 +158,8 @@ def _play(
   noise_conditional: bool,
 ) -> Callable[..., tuple[Forward, Play]]:
   """`(params, state, batch, key) -> (use, Play)`: what both losses begin with."""
+  if noise_conditional and instance_noise is None:
+    raise ConfigError(f"noise_conditional gives the {critic} the level of an instance_noise that is not there")
 
   def play(params, state, batch, key):
     z_key, net_key, augment_key, noise_key, _, penalty_key = jax.random.split(key, 6)  # runs keep their numbers

@@ -6,6 +6,7 @@ with k uniform. D and C are heads on one trunk. At the best C the last term is -
 of the K generators, up to a constant: they keep apart, while their mixture comes to the data.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import chex
@@ -78,17 +79,7 @@ def make(
   nets = {"generator": mixture(generator, members), "trunk": trunk, "discriminator": discriminator}
   nets["classifier"] = classifier
 
-  def play(params, state, batch, key):
-    z_key, place_key, noise_key, net_key = jax.random.split(key, 4)
-    use, n = forward(nets, params, state, net_key), len(batch["x"])
-    place = places(place_key, n, members)
-    fake = use("generator", prior(z_key, (n, latent_dim)), place)
-    chex.assert_equal_shape([fake, batch["x"]])
-    real, fake = (use("trunk", x) for x in noisy((batch["x"], fake), instance_noise, state.step, noise_key))
-    log_c = information.categorical_log_likelihood(use("classifier", fake), place // share(n, members))
-    known = {"jensen_shannon": information.bound(log_c, information.categorical_entropy(members))}
-    diversity = at(diversity_weight, state.step) * log_c.mean()
-    return use, use("discriminator", real), use("discriminator", fake), diversity, known
+  play = _play(nets, lambda key, n: prior(key, (n, latent_dim)), members, diversity_weight, instance_noise)
 
   def discriminator_loss(params, state, batch, key):
     use, real, fake, diversity, known = play(params, state, batch, key)
@@ -108,3 +99,28 @@ def make(
     sample=sampler(nets, lambda key, n: prior(key, (n, latent_dim))),
     **judgements(nets, "discriminator", lambda params, stats, x: (evaluated(nets)("trunk", params, stats, x),)),
   )
+
+
+def _play(
+  nets: Mapping[str, Net],
+  latent: Callable[[jax.Array, int], jax.Array],
+  members: int,
+  weight: Scheduled,
+  instance_noise: Scheduled | None,
+) -> Callable[..., tuple]:
+  """`(params, state, batch, key) -> (use, D's real and fake scores, beta E[log C_k], what is logged)`, for both
+  losses."""
+
+  def play(params, state, batch, key):
+    z_key, place_key, noise_key, net_key = jax.random.split(key, 4)
+    use, n = forward(nets, params, state, net_key), len(batch["x"])
+    place = places(place_key, n, members)
+    fake = use("generator", latent(z_key, n), place)
+    chex.assert_equal_shape([fake, batch["x"]])
+    real, fake = (use("trunk", x) for x in noisy((batch["x"], fake), instance_noise, state.step, noise_key))
+    log_c = information.categorical_log_likelihood(use("classifier", fake), place // share(n, members))
+    known = {"jensen_shannon": information.bound(log_c, information.categorical_entropy(members))}
+    diversity = at(weight, state.step) * log_c.mean()
+    return use, use("discriminator", real), use("discriminator", fake), diversity, known
+
+  return play
