@@ -3,8 +3,13 @@
 A stage of a run plays at one resolution, and the next one, at twice that, starts from its weights: `train.carry`. What
 a stage adds fades in by alpha, of generated and real images alike. To the outside the data's resolution is the only
 one: real images are reduced to the stage's, generated ones enlarged, as the authors' code does it.
+
+Samples are clipped to [-1, 1]. They, and scores, are at the alpha of the last round, which the critic's statistics
+remember; a moving average of the generator is of its weights alone. Scored images are not faded as real ones are in
+training, for generated ones are already.
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import chex
@@ -13,7 +18,7 @@ import jax.numpy as jnp
 
 from gan_jax import priors
 from gan_jax.errors import ConfigError
-from gan_jax.forward import forward
+from gan_jax.forward import Forward, forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Optimizers, Player, Scheduled, optimizer_of
 from gan_jax.games._abilities import evaluated, judgements
 from gan_jax.losses.penalties import gradient_penalty
@@ -54,12 +59,8 @@ def make(
   """The game of one stage, whose optimizer is Adam(1e-3, b1=0, b2=0.99) for both players, anew in each stage.
 
   The critic minimises E[D(G(z))] - E[D(x)] + penalty_weight * penalty + drift * E[D(x)^2] and logs "real", "fake",
-  "alpha", "w1", E[D(x)] - E[D(G(z))], and "penalty", without its weight. Slopes, and so "w1", are in units of the
-  data: images at the stage's resolution count as enlarged to the data's, and growth changes neither.
-
-  Samples are clipped to [-1, 1]. They, and scores, are at the alpha of the last round, which the critic's statistics
-  remember; a moving average of the generator is of its weights alone. Scored images are not faded as real ones are in
-  training, for generated ones are already.
+  "alpha", "w1", E[D(x)] - E[D(G(z))], and "penalty", without its weight. Growth changes none of it: slopes are those
+  of images enlarged to the data's side S, which differ by S / resolution times as much as those that the nets see.
 
   Args:
     generator: latents [B, latent_dim] and alpha [B] to images [B, resolution, resolution, C].
@@ -79,51 +80,60 @@ def make(
   """
   if critic_steps < 1:
     raise ConfigError(f"critic_steps is {critic_steps}; it has to be at least 1")
-  factor = data.x[0] // resolution
-  # Named by the resolution, so that it starts anew where a stage does.
-  name, start = f"alpha_{resolution}", at(fade, jnp.zeros((), jnp.int32))
-  nets = {"generator": generator, "critic": _remembering(critic, name, start)}
+  factor, name = data.x[0] // resolution, f"alpha_{resolution}"  # named so that it begins anew where a stage does
+  nets = {"generator": generator, "critic": _remembering(critic, name, at(fade, jnp.zeros((), jnp.int32)))}
+  latent = lambda key, n: prior(key, (n, latent_dim))
+  play = _play(nets, latent, fade, factor)
+
+  def critic_loss(params, state, batch, key):
+    use, alpha, x, fake, penalty_key = play(params, state, batch, key)
+    real, generated = use("critic", x, alpha), use("critic", fake, alpha)
+    w1 = jnp.mean(real) - jnp.mean(generated)
+    penalty = gradient_penalty(use.function("critic", alpha), x, fake, penalty_key, target=factor) / factor**2
+    value = at(penalty_weight, state.step) * penalty + at(drift, state.step) * jnp.mean(jnp.square(real)) - w1
+    means = {"real": jnp.mean(real), "fake": jnp.mean(generated)}
+    return value, Aux(use.stats, metrics=means | {"w1": w1, "penalty": penalty, "alpha": alpha[0]})
+
+  def generator_loss(params, state, batch, key):
+    use, alpha, _, fake, _ = play(params, state, batch, key)
+    return -jnp.mean(use("critic", fake, alpha)), Aux(use.stats)
+
+  losses = {"critic": critic_loss, "generator": generator_loss}
+  players = {player: Player((player,), loss, optimizer_of(tx, player)) for player, loss in losses.items()}
+  moves = (Move(("critic",), critic_steps), Move(("generator",), draws=False))
+  return Game(nets, players, moves, **_abilities(nets, latent, name, factor))
+
+
+def _play(
+  nets: Mapping[str, Net], latent: Callable[[jax.Array, int], jax.Array], fade: Scheduled, factor: int
+) -> Callable[..., tuple[Forward, jax.Array, jax.Array, jax.Array, jax.Array]]:
+  """`(params, state, batch, key) -> (use, alpha, real, fake, key)`: what both losses begin with, faded images."""
 
   def play(params, state, batch, key):
-    z_key, net_key = jax.random.split(key)
+    z_key, net_key, penalty_key = jax.random.split(key, 3)
     use = forward(nets, params, state, net_key)
     x = reduced(batch["x"], factor)
     alpha = jnp.full(len(x), at(fade, state.step), jnp.float32)
-    fake = use("generator", prior(z_key, (len(x), latent_dim)), alpha)
+    fake = use("generator", latent(z_key, len(x)), alpha)
     chex.assert_equal_shape([fake, x])
-    return use, alpha, faded(enlarged(reduced(x, 2), 2), x, alpha), fake
+    return use, alpha, faded(enlarged(reduced(x, 2), 2), x, alpha), fake, penalty_key
 
-  def critic_loss(params, state, batch, key):
-    play_key, penalty_key = jax.random.split(key)
-    use, alpha, x, fake = play(params, state, batch, play_key)
-    real, generated = use("critic", x, alpha), use("critic", fake, alpha)
-    w1 = jnp.mean(real) - jnp.mean(generated)
-    # Enlarged images differ by `factor` times as much, so that a slope of 1 there is one of `factor` here.
-    penalty = gradient_penalty(use.function("critic", alpha), x, fake, penalty_key, target=factor) / factor**2
-    kept = at(penalty_weight, state.step) * penalty + at(drift, state.step) * jnp.mean(jnp.square(real))
-    means = {"real": jnp.mean(real), "fake": jnp.mean(generated)}
-    return kept - w1, Aux(use.stats, metrics=means | {"w1": w1, "penalty": penalty, "alpha": alpha[0]})
+  return play
 
-  def generator_loss(params, state, batch, key):
-    use, alpha, _, fake = play(params, state, batch, key)
-    return -jnp.mean(use("critic", fake, alpha)), Aux(use.stats)
+
+def _abilities(
+  nets: Mapping[str, Net], latent: Callable[[jax.Array, int], jax.Array], name: str, factor: int
+) -> dict[str, Any]:
+  """Samples, and what the critic makes of data, at the data's resolution and the alpha that it remembers as `name`."""
+  alpha = lambda stats, x: jnp.full(len(x), stats["critic"][name])
 
   def sample(params, stats, key, n, latents=None):
-    z = prior(key, (n, latent_dim)) if latents is None else latents
-    images = evaluated(nets)("generator", params, stats, z, jnp.full(len(z), stats["critic"][name]))
+    z = latent(key, n) if latents is None else latents
+    images = evaluated(nets)("generator", params, stats, z, alpha(stats, z))
     return enlarged(jnp.clip(images, -1.0, 1.0), factor)
 
-  seen = lambda params, stats, x: (reduced(x, factor), jnp.full(len(x), stats["critic"][name]))
-  return Game(
-    nets=nets,
-    players={
-      "critic": Player(("critic",), critic_loss, optimizer_of(tx, "critic")),
-      "generator": Player(("generator",), generator_loss, optimizer_of(tx, "generator")),
-    },
-    moves=(Move(("critic",), critic_steps), Move(("generator",), draws=False)),
-    sample=sample,
-    **judgements(nets, "critic", seen),
-  )
+  seen = lambda params, stats, x: (reduced(x, factor), alpha(stats, x))
+  return {"sample": sample, **judgements(nets, "critic", seen)}
 
 
 def _remembering(net: Net, name: str, start: Any) -> Net:
