@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
       "nets": {},  # net -> {"name": FILE.BUILDER in gan_jax/nets, and its settings}
       "optimizer": {},  # player -> {"name": a function of optax, its settings, "schedule": of the learning rate}
       "data": {
-        "name": "mnist5k",  # one of gan_jax/data/sources.py, or folder:, idx:, tfds: and a place; and its settings
+        "name": "mnist5k",  # one of gan_jax/data/sources.py, or one of its PLACES, such as folder:DIR; and its settings
         "batch_size": 64,  # examples in one move
       },
       "train": {

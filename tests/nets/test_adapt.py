@@ -180,6 +180,31 @@ def test_features_are_what_the_last_layer_reads(last, flat):
   np.testing.assert_allclose(jax.jit(net.features)(params, stats, x), expected, rtol=1e-4, atol=1e-5)
 
 
+class Mixed(linen.Module):
+  """A dense layer, then a convolution whose name is the last by alphabet, then another."""
+
+  @linen.compact
+  def __call__(self, x):
+    x = x + Dense(1)(x.reshape(len(x), -1)).mean()
+    return Conv(2, (3, 3), name="a")(Conv(5, (2, 3), name="z")(x))
+
+
+def test_filters_are_the_kernel_of_the_first_convolution_to_run():
+  net = from_linen(Mixed(), toy.SPEC((1, 4, 4, 2), jnp.float32))
+  params, stats = net.init(jax.random.key(0))
+  params = jax.tree.map(lambda w: w, params)  # which sorts names, as jit does
+  filters = jax.jit(net.filters)(params, stats)
+  assert filters.shape == (2, 3, 2, 5)
+  np.testing.assert_array_equal(filters, params["z"]["kernel"])
+
+
+def test_nets_without_a_convolution_have_no_filters():
+  net = from_linen(LinenBlock(), toy.SPEC((1, 3), jnp.float32))
+  with pytest.raises(ValueError, match=r"no filters: no module in it has a parameter .kernel. \[kh, kw, C, O\]"):
+    net.filters(*net.init(jax.random.key(0)))
+  assert NETS["nnx"]().filters is None
+
+
 def test_nets_whose_last_layer_nobody_knows():
   class Slope(linen.Module):
     @linen.compact
