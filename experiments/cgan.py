@@ -2,9 +2,10 @@
 
     python -m experiments.run --config=cgan
 
---config.nets.discriminator.name=conditional.two_part and conditional.plain are the other two forms. After 500 rounds, on
-seed 0, a classifier finds the digit that was asked for in 97.8% of samples, as often as in real ones, and the class
-entropy is 2.296.
+--config.nets.discriminator.name=conditional.two_part and conditional.plain are the other two forms.
+
+After 500 rounds, on seed 0, a classifier finds the digit that was asked for in 97.8% of samples, its accuracy on real
+ones; the class entropy is 2.296.
 """
 
 from ml_collections import ConfigDict

@@ -7,7 +7,7 @@ with the paper's networks and its jitter, and as many rounds as it takes for its
 
     --config.data.name=folder:DIR --config.data.paired=BtoA
 
-After 200 rounds, on seed 0, 94% of the digits have the label of the true one, by a classifier whose own accuracy is 98%,
+After 200 rounds, on seed 0, 94% of digits have the label of the true one, by a classifier whose own accuracy is 97.8%,
 and the L1 error is 0.059.
 """
 
