@@ -79,6 +79,7 @@ def make(
   nets = {"generator": mixture(generator, members), "trunk": trunk, "discriminator": discriminator}
   nets["classifier"] = classifier
 
+  use = evaluated(nets)
   play = _play(nets, lambda key, n: prior(key, (n, latent_dim)), members, diversity_weight, instance_noise)
 
   def discriminator_loss(params, state, batch, key):
@@ -97,7 +98,7 @@ def make(
     players={name: Player(owned, losses[name], optimizer_of(tx, name)) for name, owned in owns.items()},
     moves=(Move(("discriminator",)), Move(("generator",), draws=False)),
     sample=sampler(nets, lambda key, n: prior(key, (n, latent_dim))),
-    **judgements(nets, "discriminator", lambda params, stats, x: (evaluated(nets)("trunk", params, stats, x),)),
+    **judgements(nets, "discriminator", lambda params, stats, x: (use("trunk", params, stats, x),), "trunk"),
   )
 
 
