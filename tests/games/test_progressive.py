@@ -136,12 +136,11 @@ class Grown(NamedTuple):
   ask: Callable
 
 
-def learnt(game, state, key):
+def learnt(game, state, seed):
   """The end of a stage: other weights, averages and momenta, and a critic that was trained at alpha = 1 last."""
-  leaves, tree = jax.tree.flatten((state.params, state.ema, state.opt))
-  keys = jax.random.split(key, len(leaves))
-  moved = [v + 1 if v.dtype == jnp.int32 else v + 0.3 * jax.random.normal(k, v.shape) for k, v in zip(keys, leaves)]
-  params, ema, opt = jax.tree.unflatten(tree, moved)
+  random = np.random.default_rng(seed)
+  change = lambda v: v + (1 if v.dtype == jnp.int32 else np.float32(0.3 * random.normal(size=v.shape)))
+  params, ema, opt = jax.tree.map(change, (state.params, state.ema, state.opt))
   size = max(int(name.rpartition("_")[2]) for name in params["generator"] if "to_rgb" in name)
   images, ones = jnp.zeros((4, size, size, 1)), jnp.ones(4)
   _, stats = game.nets["critic"].apply(params["critic"], state.stats["critic"], images, ones)
@@ -166,7 +165,7 @@ def grown():
     game, _ = build_game(stage.config, DataSpec((16, 16, 1)))
     fresh = jax.jit(functools.partial(train.init, game))(KEY)
     start = fresh if state is None else train.carry(state, fresh, stage.keep_optimizers)
-    state = learnt(game, start, jax.random.key(i)).replace(step=jnp.int32(stage.end))
+    state = learnt(game, start, i).replace(step=jnp.int32(stage.end))
     found.append(Grown(stage, game, fresh, start, state, jax.jit(functools.partial(asked, game))))
   return found
 
