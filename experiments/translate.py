@@ -8,6 +8,7 @@ that the run was trained on: cropped to their central square and resampled. The 
 and y for its trainB; a game on pairs translates --source=condition --target=x.
 """
 
+import itertools
 from pathlib import Path
 
 import jax
@@ -34,13 +35,14 @@ def main(*inputs: str) -> None:
     raise ConfigError("which images? Give their files behind the flags")
   experiment, state = load(WORKDIR.value)
   game, dataset = experiment.game, experiment.dataset
-  domains = dataset.domains if dataset.condition is None else ("condition", "x")
   if game.translate is None:
     raise ConfigError(f"the game of the run in {WORKDIR.value} does not translate")
-  for domain in (SOURCE.value, TARGET.value):
-    if domain not in domains or SOURCE.value == TARGET.value:
-      raise ConfigError(f"--source={SOURCE.value} --target={TARGET.value}: they are two of {', '.join(domains)}")
-  resolution, _, channels = dataset.shape if dataset.condition is None else dataset.condition
+  paired, given = dataset.condition is not None, (SOURCE.value, TARGET.value)
+  directions = [("condition", "x")] if paired else [*itertools.permutations(dataset.domains, 2)]
+  if given not in directions:
+    accepted = "condition and x" if paired else f"two of {', '.join(dataset.domains)}"
+    raise ConfigError(f"--source={SOURCE.value} --target={TARGET.value}: they are {accepted}")
+  resolution, _, channels = dataset.condition or dataset.shape
   paths = [Path(given) for given in inputs]
   out = Path(OUT.value)
   targets = _targets(paths, out)
