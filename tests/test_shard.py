@@ -81,7 +81,8 @@ def same_metrics(one: Path, other: Path, tolerance: float, but: str = "") -> Non
   assert [row["step"] for row in rows] == [row["step"] for row in others]
   for row, its in zip(rows, others, strict=True):
     row.pop(but, None)
-    np.testing.assert_allclose(list(row.values()), [its[k] for k in row], rtol=tolerance, atol=tolerance)
+    values = (np.array(each, float) for each in ([*row.values()], [its[name] for name in row]))  # nan for what is null
+    np.testing.assert_allclose(*values, rtol=tolerance, atol=tolerance)
 
 
 def test_two_processes_equal_one(tmp_path):

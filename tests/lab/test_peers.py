@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from experiments import bench_measures
+from experiments.lab import peers
 
 EXTRACTION = (  # what its measures import of the module that extracts features, and that asks for torchvision
   "cache_lookup_one_recompute_on_miss",
@@ -36,7 +36,7 @@ def test_others_give_the_same_numbers(fidelity):
   """torch-fidelity's moments are of float32; its kernel distance is of random subsets, and so another number."""
   distance, balls, score = (
     {name: compute() for name, compute in contenders.items()}
-    for measure, contenders in bench_measures.measures(1_000, 16).items()
+    for measure, contenders in peers.measures(1_000, 16).items()
     if not measure.startswith("Kernel")
   )
   assert distance["SciPy's sqrtm"] == pytest.approx(distance["ours"], rel=1e-9)
