@@ -25,10 +25,12 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gan_jax.errors import ConfigError
 from gan_jax.game import Net, NetSpec
-from gan_jax.nets.adapt import from_spec, only_input, only_vector, positive, square_image
+from gan_jax.nets._sizes import channels_of, check_sizes
+from gan_jax.nets.adapt import from_spec, only_input, only_vector, square_image
 from gan_jax.nets.conv import GroupedConv
 from gan_jax.nets.layers import Dense
 
@@ -86,18 +88,15 @@ class Generator(nn.Module):
   def __call__(self, z: jax.Array) -> jax.Array:
     """z [B, latent] -> images [B, resolution, resolution, channels] in [-1, 1], float32."""
     chex.assert_rank(z, 2)
-    first, *widths = _widths(self.resolution, self.width, self.widest)[::-1]
+    first, *widths = channels_of(self.resolution, self.width, self.widest)[::-1]
     basis = self.param("basis", nn.initializers.normal(1.0), (4, 4, first), jnp.float32)
     x = basis[None] * Dense(first, use_bias=False, kernel_init=_normal(1.0))(z).reshape(-1, 1, 1, first)
     for i, width in enumerate((first, *widths)):
       if i:
-        x = upsample(self._to(width, x))
+        x = upsample(_with_channels(width, x, self.dtype))
       for _ in range(self.blocks):
         x = ResidualBlock(self.blocks * (1 + len(widths)), self.group, self.dtype)(x)
     return jnp.tanh(_pixelwise(Dense(self.channels, use_bias=False, kernel_init=_normal(1.0)), x))
-
-  def _to(self, width, x):
-    return x if x.shape[-1] == width else _pixelwise(_change(width, self.dtype), x)
 
 
 class Discriminator(nn.Module):
@@ -123,12 +122,11 @@ class Discriminator(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """x [B, resolution, resolution, channels] -> raw scores [B], float32."""
     chex.assert_shape(x, (None, self.resolution, self.resolution, None))
-    widths = _widths(self.resolution, self.width, self.widest)
+    widths = channels_of(self.resolution, self.width, self.widest)
     x = _pixelwise(Dense(widths[0], use_bias=False, kernel_init=_normal(1.0)), x)
     for i, width in enumerate(widths):
       if i:
-        x = downsample(x)
-        x = x if x.shape[-1] == width else _pixelwise(_change(width, self.dtype), x)
+        x = _with_channels(width, downsample(x), self.dtype)
       for _ in range(self.blocks):
         x = ResidualBlock(self.blocks * len(widths), self.group, self.dtype)(x)
     basis = self.param("basis", nn.initializers.normal(0.25), (4, 4, widths[-1]), jnp.float32)
@@ -148,7 +146,7 @@ def downsample(x: jax.Array) -> jax.Array:
   """[B, 2H, 2W, C] -> [B, H, W, C] by the filter [1, 3, 3, 1] / 8 in each direction: `upsample`'s transpose over 4."""
   for axis in (1, 2):
     pairs = x.reshape(*x.shape[:axis], -1, 2, *x.shape[axis + 1 :])
-    even, odd = (jnp.take(pairs, i, axis + 1) for i in (0, 1))
+    even, odd = (lax.index_in_dim(pairs, i, axis + 1, keepdims=False) for i in (0, 1))
     x = 0.375 * (even + odd) + 0.125 * (_neighbours(odd, axis)[0] + _neighbours(even, axis)[1])
   return x
 
@@ -157,7 +155,7 @@ def _neighbours(x, axis):
   """The entries before and after each one along an axis."""
   moved = lambda by: [(by, -by, 0) if i == axis else (0, 0, 0) for i in range(x.ndim)]
   zero = jnp.zeros((), x.dtype)
-  return jax.lax.pad(x, zero, moved(1)), jax.lax.pad(x, zero, moved(-1))
+  return lax.pad(x, zero, moved(1)), lax.pad(x, zero, moved(-1))
 
 
 def _pixelwise(layer, x):
@@ -165,19 +163,16 @@ def _pixelwise(layer, x):
   return layer(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
 
 
-def _change(width, dtype):
-  """The 1x1 convolution beside a resampling."""
-  return Dense(width, use_bias=False, kernel_init=_normal(1.0), dtype=dtype)
+def _with_channels(width, x, dtype):
+  """`width` channels by a 1x1 convolution, where there are others."""
+  if x.shape[-1] == width:
+    return x
+  return _pixelwise(Dense(width, use_bias=False, kernel_init=_normal(1.0), dtype=dtype), x)
 
 
 def _normal(gain):
   """N(0, gain^2 / inputs of one output)."""
   return nn.initializers.variance_scaling(gain**2, "fan_in", "normal")
-
-
-def _widths(resolution, width, widest):
-  """Channels at full size, half of it, and so on down to 4x4."""
-  return [min(width * 2**i, widest) for i in range((resolution // 4).bit_length())]
 
 
 def generator(
@@ -223,9 +218,7 @@ def discriminator(
 
 
 def _check(resolution, width, widest, blocks, group):
-  if resolution < 8 or resolution & (resolution - 1):
-    raise ConfigError(f"its images have a side that is a power of two from 8 on, not {resolution}: data.resolution")
-  positive(width=width, widest=widest, blocks=blocks, group=group)
-  for channels in _widths(resolution, width, widest):
+  check_sizes(resolution, 8, width=width, widest=widest, blocks=blocks, group=group)
+  for channels in channels_of(resolution, width, widest):
     if 2 * channels > group and 2 * channels % group:
       raise ConfigError(f"group is {group}; it has to divide {2 * channels}, twice the channels of a block")

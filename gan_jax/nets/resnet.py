@@ -18,7 +18,8 @@ import jax.numpy as jnp
 
 from gan_jax.errors import ConfigError
 from gan_jax.game import Net, NetSpec
-from gan_jax.nets.adapt import from_spec, only_input, positive, square_image
+from gan_jax.nets._sizes import channels_of, check_sizes
+from gan_jax.nets.adapt import from_spec, only_input, square_image
 from gan_jax.nets.conv import Conv, conv, upsample_conv
 from gan_jax.nets.layers import BatchNorm, ConditionalBatchNorm, Dense, SpectralNorm
 
@@ -155,7 +156,7 @@ class Generator(nn.Module):
     """(z [B, latent]) or (condition [B, classes], z) -> [B, resolution, resolution, channels] in [-1, 1], float32."""
     *condition, z = inputs
     chex.assert_rank(inputs, 2)
-    first, *widths = _widths(self.resolution, self.width, self.widest)[::-1]
+    first, *widths = channels_of(self.resolution, self.width, self.widest)[::-1]
     x = Dense(16 * first, kernel_init=_init_outside, dtype=self.dtype)(z).reshape(-1, 4, 4, first)
     for width in widths:
       x = GeneratorBlock(width, self.dtype)(x, *condition, train=train)
@@ -185,17 +186,12 @@ class Discriminator(nn.Module):
   def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
     """x [B, resolution, resolution, channels] -> raw scores [B], float32."""
     chex.assert_shape(x, (None, self.resolution, self.resolution, None))
-    halvings = _widths(self.resolution, self.width, self.widest)[:-2]
+    halvings = channels_of(self.resolution, self.width, self.widest)[:-2]
     for i, width in enumerate((*halvings, halvings[-1], halvings[-1])):
       x = DiscriminatorBlock(width, i < len(halvings), i == 0, self.spectral_norm, self.dtype)(x, train)
     features = nn.relu(x).sum((1, 2))
     last = Dense(1, kernel_init=_init_outside)
     return (SpectralNorm(last)(features, train) if self.spectral_norm else last(features))[:, 0]
-
-
-def _widths(resolution, width, widest):
-  """Channels at full size, half of it, and so on down to 4x4."""
-  return [min(width * 2**i, widest) for i in range((resolution // 4).bit_length())]
 
 
 def generator(spec: NetSpec, /, *, width: int = 32, widest: int = 128, dtype: jnp.dtype = jnp.float32) -> Net:
@@ -209,7 +205,7 @@ def generator(spec: NetSpec, /, *, width: int = 32, widest: int = 128, dtype: jn
     given = " and ".join(str(list(shape)) for shape in spec.inputs)
     raise ConfigError(f"it takes a latent, or a condition and a latent, all vectors, and the game gives it {given}")
   resolution, channels = square_image(spec.output)
-  _check(resolution, width=width, widest=widest)
+  check_sizes(resolution, 16, width=width, widest=widest)
   return from_spec(Generator(resolution, width, widest, channels, dtype), spec)
 
 
@@ -228,11 +224,5 @@ def discriminator(
     ConfigError: if the game gives it something else, the side is no power of two from 16 on, or a setting is below 1.
   """
   resolution, _ = square_image(only_input(spec))
-  _check(resolution, width=width, widest=widest)
+  check_sizes(resolution, 16, width=width, widest=widest)
   return from_spec(Discriminator(resolution, width, widest, spectral_norm, dtype), spec)
-
-
-def _check(resolution: int, **widths: int) -> None:
-  if resolution < 16 or resolution & (resolution - 1):
-    raise ConfigError(f"its images have a side that is a power of two from 16 on, not {resolution}: data.resolution")
-  positive(**widths)
