@@ -3,9 +3,9 @@
     python -m experiments.run --config=r3gan
     python -m experiments.run --config=r3gan --config.game.augment.name=augment.differentiable
 
-The networks are a CPU's: 8 to 64 channels, one block at each size, and groups of 32 channels where the paper has 16. On
-a CPU each group is a convolution of its own, to be compiled and called, and one of 16 channels costs nearly what one of
-32 does. The paper's for 32x32 are --config.nets.PLAYER.width=768 with widest=768, blocks=2 and group=16 for both.
+The networks are a CPU's: 8 to 64 channels, one block at each size, and groups of 32 channels where the paper has 16:
+fewer convolutions to compile, for more arithmetic. Rates and gamma have not been tuned.
+The paper's for 32x32 are --config.nets.PLAYER.width=768 with widest=768, blocks=2 and group=16 for both.
 """
 
 from ml_collections import ConfigDict
