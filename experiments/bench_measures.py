@@ -21,10 +21,14 @@ N = flags.DEFINE_integer("n", 5_000, "vectors of features on each side")
 WIDTH = flags.DEFINE_integer("width", 2_048, "features in a vector")
 WINDOWS = flags.DEFINE_integer("windows", 3, "timed windows of each contender")
 
+SUBSET = 1_000  # vectors that torch-fidelity's kernel distance draws at a time
+
 
 def main() -> None:
-  for name, flag in (("--n", N), ("--width", WIDTH), ("--windows", WINDOWS)):
+  for name, flag in (("--width", WIDTH), ("--windows", WINDOWS)):
     at_least_one(name, flag.value)
+  if N.value < SUBSET:
+    raise ConfigError(f"--n is {N.value}; torch-fidelity's kernel distance draws subsets of {SUBSET:,}")
   if any(importlib.util.find_spec(package) is None for package in ("torch", "torch_fidelity")):
     raise ConfigError("the others are PyTorch's, which is not installed: pip install -e '.[bench]'")
   environment = workdir.environment("torch", "torch-fidelity")

@@ -19,6 +19,7 @@ def get_config(variant: str = "digits") -> ConfigDict:
 def _digits() -> ConfigDict:
   config = dcgan.get_config()
   config.game = {"name": "ensemble", "loss": {"name": "adversarial.non_saturating"}, "latent_dim": 100, "members": 4}
+  config.eval.evaluators = ("samples", "images")  # not "latents": which member decodes one is drawn anew
   return config
 
 

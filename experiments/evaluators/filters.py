@@ -7,7 +7,7 @@ from experiments.evaluators import Context, Evaluation, Judgement
 from gan_jax import train
 from gan_jax.errors import ConfigError
 
-_ZOOM = 8  # pixels that each weight is shown as, in either direction
+_ZOOM = 8  # pixels a weight, in either direction
 
 
 def make(context: Context, /) -> Evaluation:

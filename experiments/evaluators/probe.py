@@ -35,8 +35,10 @@ def make(context: Context, /, *, labels: int = 500) -> Evaluation:
   """
   game, dataset = context.game, context.dataset
   known = labelled(dataset)
-  if game.features is None or known is None:
-    raise ConfigError(f"it reads labels off a discriminator's features: there are none of the one or of {dataset.name}")
+  if game.features is None:
+    raise ConfigError("it reads labels off a discriminator's features, which this game does not give")
+  if known is None:
+    raise ConfigError(f"it reads labels off a discriminator's features, and {dataset.name} has no labels at hand")
   from gan_jax.metrics.probe import FOLDS, probe  # here, so that other experiments do not wait for scikit-learn
 
   x, label, test_x, test_label = known
