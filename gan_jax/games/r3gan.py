@@ -24,7 +24,8 @@ def make(
     gamma: the discriminator minimises its loss plus gamma / 2 (E|grad D(x)|^2 + E|grad D(G(z))|^2). A number, or a
       schedule of the round: `lambda step: gamma * noise(step) ** 2` ties it to the variance of the noise.
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
-    **shared: the other arguments of `gan.pair`.
+    **shared: the other arguments of `gan.pair`. With `augment` R1 and R2 are of D at augmented images; the authors
+      differentiate through the augmentation.
   """
   loss = relativistic()
 

@@ -23,22 +23,26 @@ from gan_jax.nets.layers import Dense
 _init = nn.initializers.normal(0.02)
 
 
-class TwoPart(nn.Module):
+class _OfPairs(nn.Module):
+  """What the discriminators here have in common: attributes as of `dcgan.Discriminator`."""
+
+  resolution: int = 32
+  width: int = 64
+  channels: int = 3
+  batch_norm: bool = True
+  dtype: Any = jnp.float32
+
+
+class TwoPart(_OfPairs):
   """r(f) + m(f, c) of the features f of an image: its last 4x4 maps.
 
   r is DCGAN's last layer. m is dense: leaky units of slope 0.2 that see f and c, and a layer on these.
 
   Attributes:
     features: how many such units there are.
-    resolution, width, channels, batch_norm, dtype: as of `dcgan.Discriminator`.
   """
 
   features: int = 128
-  resolution: int = 32
-  width: int = 64
-  channels: int = 3
-  batch_norm: bool = True
-  dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, c: jax.Array, train: bool = True) -> jax.Array:
@@ -52,20 +56,11 @@ class TwoPart(nn.Module):
     return dcgan.Score()(maps) + match[:, 0]
 
 
-class Projection(nn.Module):
+class Projection(_OfPairs):
   """psi(phi(x)) + <V c, phi(x)>, psi being DCGAN's last layer.
 
   phi(x) is all of the last 4x4 maps, where the paper has their sum over places: as psi reads them in DCGAN.
-
-  Attributes:
-    resolution, width, channels, batch_norm, dtype: as of `dcgan.Discriminator`.
   """
-
-  resolution: int = 32
-  width: int = 64
-  channels: int = 3
-  batch_norm: bool = True
-  dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, c: jax.Array, train: bool = True) -> jax.Array:
@@ -77,18 +72,8 @@ class Projection(nn.Module):
     return dcgan.Score()(maps) + jnp.sum(v * phi, -1)
 
 
-class Plain(nn.Module):
-  """`dcgan.Discriminator` of the image and its condition as one image.
-
-  Attributes:
-    resolution, width, channels, batch_norm, dtype: as of `dcgan.Discriminator`; channels are the image's own.
-  """
-
-  resolution: int = 32
-  width: int = 64
-  channels: int = 3
-  batch_norm: bool = True
-  dtype: Any = jnp.float32
+class Plain(_OfPairs):
+  """`dcgan.Discriminator` of the image and its condition as one image; `channels` are the image's own."""
 
   @nn.compact
   def __call__(self, x: jax.Array, c: jax.Array, train: bool = True) -> jax.Array:
@@ -119,7 +104,7 @@ def two_part(
   """
   resolution, channels = _pair(spec, images=False)
   positive(width=width, features=features)
-  return from_spec(TwoPart(features, resolution, width, channels, batch_norm, dtype), spec)
+  return from_spec(TwoPart(resolution, width, channels, batch_norm, dtype, features), spec)
 
 
 def projection(spec: NetSpec, /, *, width: int = 32, batch_norm: bool = True, dtype: jnp.dtype = jnp.float32) -> Net:

@@ -63,8 +63,8 @@ class ResidualBlock(nn.Module):
     return x + _pixelwise(last, nn.leaky_relu(y, _SLOPE))
 
 
-class Generator(nn.Module):
-  """Latents to images.
+class _OfBlocks(nn.Module):
+  """What both networks have in common.
 
   Attributes:
     resolution: of the images, a power of two from 8 on.
@@ -72,7 +72,6 @@ class Generator(nn.Module):
     widest: at most.
     blocks: residual blocks at each size; the paper's 2.
     group: channels in a group; the paper's 16.
-    channels: of the images.
     dtype: what products and convolutions compute in, but for the first and the last; all else is float32.
   """
 
@@ -81,8 +80,13 @@ class Generator(nn.Module):
   widest: int = 128
   blocks: int = 1
   group: int = 16
-  channels: int = 3
   dtype: Any = jnp.float32
+
+
+class Generator(_OfBlocks):
+  """Latents to images of `channels` channels."""
+
+  channels: int = 3
 
   @nn.compact
   def __call__(self, z: jax.Array) -> jax.Array:
@@ -99,24 +103,8 @@ class Generator(nn.Module):
     return jnp.tanh(_pixelwise(Dense(self.channels, use_bias=False, kernel_init=_normal(1.0)), x))
 
 
-class Discriminator(nn.Module):
-  """Images to scores.
-
-  Attributes:
-    resolution: of the images, a power of two from 8 on.
-    width: channels at full size; twice as many at half of it, and so on.
-    widest: at most.
-    blocks: residual blocks at each size; the paper's 2.
-    group: channels in a group; the paper's 16.
-    dtype: what products and convolutions compute in, but for the first and the last; all else is float32.
-  """
-
-  resolution: int
-  width: int = 16
-  widest: int = 128
-  blocks: int = 1
-  group: int = 16
-  dtype: Any = jnp.float32
+class Discriminator(_OfBlocks):
+  """Images to scores."""
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -194,7 +182,7 @@ def generator(
   only_vector(spec)
   resolution, channels = square_image(spec.output)
   _check(resolution, width, widest, blocks, group)
-  return from_spec(Generator(resolution, width, widest, blocks, group, channels, dtype), spec)
+  return from_spec(Generator(resolution, width, widest, blocks, group, dtype, channels), spec)
 
 
 def discriminator(

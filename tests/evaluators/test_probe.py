@@ -57,10 +57,10 @@ def test_labels_are_chosen_evenly():
 
 
 def test_what_cannot_be_probed():
-  with pytest.raises(ConfigError, match="there are none of the one or of marked"):
+  with pytest.raises(ConfigError, match="features, which this game does not give"):
     probe.make(context(None))
   unlabelled = from_arrays("bare", *({"x": noise_with_a_mark(LABELS)},) * 2)
-  with pytest.raises(ConfigError, match="reads labels off a discriminator's features"):
+  with pytest.raises(ConfigError, match="features, and bare has no labels at hand"):
     probe.make(context(mark)._replace(dataset=unlabelled))
   with pytest.raises(ConfigError, match="labels is 14, of 3 classes; it takes 5 of each"):
     probe.make(context(mark), labels=14)
