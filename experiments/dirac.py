@@ -34,6 +34,7 @@ VARIANTS = {
 
 def get_config(variant: str = "nonsaturating") -> ConfigDict:
   config = base.get_config()
+  config.threads = 1
   config.game = {"name": "gan", "latent_dim": 1} | VARIANTS[variant]
   if variant != "extra_gradient":
     config.game.simultaneous = True

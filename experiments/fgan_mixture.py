@@ -19,6 +19,7 @@ POWERS = ("pearson", "neyman", "alpha")  # of the ratio itself: a score that gro
 
 def get_config(variant: str = "kl") -> ConfigDict:
   config = base.get_config()
+  config.threads = 1
   config.game = {
     "name": "fgan",
     "divergence": {"name": f"divergences.{variant}"} | fgan.PARAMETERS.get(variant, {}),

@@ -19,6 +19,7 @@ from experiments import base
 
 def get_config(noise: float = 0.02) -> ConfigDict:
   config = base.get_config()
+  config.threads = 1
   config.train.rounds = 16_000
   rounds = config.train.get_ref("rounds")
   anneal = (0.88 * rounds.to_float()).to_int()

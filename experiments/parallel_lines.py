@@ -16,6 +16,7 @@ VARIANTS = ("wgan_gp", "jensen_shannon")
 
 def get_config(variant: str = "wgan_gp") -> ConfigDict:
   config = base.get_config()
+  config.threads = 1
   if variant == "wgan_gp":
     config.game = {"name": "wgan_gp", "penalty_weight": 10.0, "critic_steps": 5}
     critic = "critic"

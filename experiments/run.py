@@ -17,6 +17,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "where the run is kept; if not gi
 
 
 def main(config: ConfigDict, given: str) -> None:
+  loop.limit_threads(config)
   loop.run(config, Path(WORKDIR.value or Path("runs") / configs.name_of(given)), given)
 
 

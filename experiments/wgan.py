@@ -23,6 +23,7 @@ VARIANTS = {  # clip, learning rate, rounds
 def get_config(variant: str = "ring") -> ConfigDict:
   clip, rate, rounds = VARIANTS[variant]
   config = base.get_config()
+  config.threads = 1
   config.game = {"name": "wgan", "latent_dim": 16, "clip": clip, "critic_steps": 5}
   config.nets.generator = {"name": "mlp.generator", "hidden": (128, 128, 128)}
   config.nets.critic = {"name": "mlp.discriminator", "hidden": (128, 128, 128)}

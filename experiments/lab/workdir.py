@@ -18,7 +18,17 @@ from gan_jax.errors import ConfigError
 
 ENVIRONMENT = "environment.json"  # what a run was made with
 # The settings, and sections of settings, that a run may change when it resumes: not the game's course.
-LENGTH = {"train.rounds", "train.chunk", "log", "eval", "checkpoint", "mesh", "distributed", "compilation_cache"}
+LENGTH = {
+  "train.rounds",
+  "train.chunk",
+  "log",
+  "eval",
+  "checkpoint",
+  "mesh",
+  "distributed",
+  "threads",
+  "compilation_cache",
+}
 
 
 def check(workdir: Path, described: Mapping[str, Any], free: Iterable[str], rounds: int | None = None) -> None:

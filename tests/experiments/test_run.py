@@ -20,6 +20,7 @@ from tiny import timeless
 from experiments.lab import configs, loop, workdir
 from experiments.lab.build import build
 from gan_jax import report
+from gan_jax.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -388,6 +389,32 @@ def test_compiled_programs_are_not_kept_where_the_config_says_so(tmp_path):
     done = call(*arguments, env=os.environ | {"XDG_CACHE_HOME": str(home)})
     one_message(done, "discriminator_steps is 0")
     assert (home / "gan_jax" / "compiled").exists() == setting
+
+
+THREADS = """
+import os, sys
+import jax
+from experiments.lab import configs, loop
+loop.limit_threads(configs.load("ring8", {"threads": int(sys.argv[1])}))
+jax.devices()
+names = [open(f"/proc/self/task/{thread}/comm").read().strip() for thread in os.listdir("/proc/self/task")]
+print(names.count("tf_XLAEigen"))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are listed in Linux's /proc")
+@pytest.mark.parametrize(("setting", "variable", "expected"), [(3, None, 3), (1, None, 1), (1, "2", 2), (0, "5", 5)])
+def test_xla_starts_as_many_threads_as_the_config_says(setting, variable, expected):
+  env = {name: value for name, value in os.environ.items() if name not in ("PJRT_NPROC", "XLA_FLAGS")}
+  env |= {"PJRT_NPROC": variable} if variable else {}
+  call = [sys.executable, "-c", THREADS, str(setting)]
+  done = subprocess.run(call, env=env, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+  assert int(done.stdout) == expected
+
+
+def test_fewer_threads_than_none_are_refused():
+  with pytest.raises(ConfigError, match="threads is -1"):
+    loop.limit_threads(configs.load("ring8", {"threads": -1}))
 
 
 def test_an_interrupted_run_loses_nothing(tmp_path):
