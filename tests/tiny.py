@@ -94,6 +94,8 @@ EVERY = _kept(lambda config: (_game(config), config.nets))  # different games, o
 EACH = _kept(
   lambda config: (config.game.name, sorted({net.name.partition(".")[0] for net in config.nets.values()}))
 )  # different games, or kinds of nets
+GAMES = _kept(lambda config: config.game.name)
+NETS = _kept(lambda config: sorted({net.name.partition(".")[0] for net in config.nets.values()}))  # kinds of them
 
 
 def timeless(rows: list[dict]) -> list[dict]:

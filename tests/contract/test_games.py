@@ -21,6 +21,8 @@ KEY = jax.random.key(3)
 together = lambda names: [pytest.param(name, marks=pytest.mark.xdist_group(f"contract {name}")) for name in names]
 every_experiment = pytest.mark.parametrize("name", together(tiny.EVERY))
 each_experiment = pytest.mark.parametrize("name", together(tiny.EACH))
+each_game = pytest.mark.parametrize("name", together(tiny.GAMES))
+each_kind_of_nets = pytest.mark.parametrize("name", together(tiny.NETS))
 
 
 @functools.cache
@@ -132,7 +134,7 @@ def test_hyper_parameters_are_axes(name):
   assert jax.tree.map(lambda end: end.shape[1:], ends) == jax.tree.map(jnp.shape, start)
 
 
-@each_experiment
+@each_kind_of_nets
 def test_bfloat16_computes_and_keeps_float32(name):
   config = tiny.config_of(name, {"dtype": "bfloat16"})
   experiment = build(config, tiny.dataset_of(config))
@@ -151,13 +153,13 @@ def test_bfloat16_computes_and_keeps_float32(name):
   assert any(images or half for half in wide) == ("bf16" in text)
 
 
-@each_experiment
+@each_game
 @pytest.mark.skipif(len(jax.devices()) < 4, reason="needs four devices")
 def test_four_devices_play_as_one(name, monkeypatch):
   """Every second game with its state split too, down to arrays of 16 numbers. One round, whose gradients are compared;
   pools fill, batch statistics are global."""
   single, config, start = built(name)
-  dataset, fsdp = single.dataset, tiny.EACH.index(name) % 2 == 0
+  dataset, fsdp = single.dataset, tiny.GAMES.index(name) % 2 == 0
   monkeypatch.setattr(shard, "_SMALL", 16)
   ends, texts = [], []
   with jax.default_matmul_precision("highest"):
