@@ -167,9 +167,7 @@ def _play(
     x = batch["x"]
     fake = use("generator", latent(z_key, len(x)))
     chex.assert_equal_shape([fake, x])
-    if augment is not None:
-      x, fake = (augment(k, data) for k, data in zip(jax.random.split(augment_key), (x, fake)))
-    x, fake = noisy((x, fake), instance_noise, state.step, noise_key)
+    x, fake = noisy(augmented((x, fake), augment, augment_key), instance_noise, state.step, noise_key)
     conditional = noise_conditional and instance_noise is not None
     known = _level(at(instance_noise, state.step), x) if conditional else ()  # pyright: ignore[reportArgumentType]
     real_scores, fake_scores = use(critic, x, *known), use(critic, fake, *known)
@@ -187,6 +185,13 @@ def _abilities(nets: Mapping[str, Net], critic: str, latent: Callable, noise_con
 def _level(deviation: Number, x: jax.Array) -> tuple[jax.Array]:
   """A level of noise as an input of a net beside x [B, ...]: [B]."""
   return (jnp.full(len(x), deviation, x.dtype),)
+
+
+def augmented(data: tuple[jax.Array, ...], augment: Augment | None, key: jax.Array) -> tuple[jax.Array, ...]:
+  """Each array [B, ...] augmented, with draws of its own; as it is where `augment` is None. Zhao et al. 2020."""
+  if augment is None:
+    return data
+  return tuple(augment(k, x) for k, x in zip(jax.random.split(key, len(data)), data))
 
 
 def noisy(

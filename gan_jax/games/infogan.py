@@ -16,11 +16,12 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import priors
+from gan_jax.augment import Augment
 from gan_jax.errors import ConfigError
 from gan_jax.forward import forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Scheduled, optimizer_of
 from gan_jax.games._abilities import evaluated, judgements
-from gan_jax.games.gan import noisy
+from gan_jax.games.gan import augmented, noisy
 from gan_jax.losses import information
 from gan_jax.losses.adversarial import AdversarialLoss
 
@@ -114,6 +115,7 @@ def make(
   continuous_weight: Number = 0.1,
   recognition_owner: str = "discriminator",
   discriminator_steps: int = 1,
+  augment: Augment | None = None,
   instance_noise: Scheduled | None = None,
   prior: priors.Prior = priors.normal,
 ) -> Game:
@@ -136,6 +138,8 @@ def make(
     recognition_owner: "discriminator", as in the authors' code: it owns Q beside trunk and discriminator, and minimises
       its side of V - lambda L_I. "generator", the equation above to the letter: the discriminator minimises V alone.
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
+    augment: `(key, x) -> x`, such as `augment.differentiable`, of all that the trunk sees in training, real and
+      generated, in both players' moves, before noise. Q then reads codes that the augmentation does not change.
     instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the trunk sees in training,
       real and generated, in both players' moves; a number, a schedule of the round, or None for no noise. Q learns from
       generated data alone: where D tells the two kinds apart, what Q has learnt need not hold for real data.
@@ -150,7 +154,7 @@ def make(
   owns = {"discriminator": ("trunk", "discriminator"), "generator": ("generator",)}
   owns[recognition_owner] += ("recognition",)
   latent = lambda key, c: jnp.concatenate([prior(key, (len(c), latent_dim - codes.size)), c], axis=1)
-  play = _play(nets, codes, latent, (categorical_weight, continuous_weight), instance_noise)
+  play = _play(nets, codes, latent, (categorical_weight, continuous_weight), augment, instance_noise)
   losses = _losses(play, loss, recognition_owner)
   return Game(
     nets=nets,
@@ -194,17 +198,18 @@ def _play(
   codes: Codes,
   latent: Callable[[jax.Array, jax.Array], jax.Array],
   weights: tuple[Number, Number],
+  augment: Augment | None,
   instance_noise: Scheduled | None,
 ) -> Callable[..., tuple]:
   """`(params, state, batch, key) -> (use, D's real and fake scores, lambda L_I, L_I by code)`, for both losses."""
 
   def play(params, state, batch, key):
-    z_key, codes_key, net_key, *_, noise_key = jax.random.split(key, 9)  # five unused: runs keep their numbers
+    z_key, codes_key, net_key, *_, augment_key, noise_key = jax.random.split(key, 9)  # runs keep their numbers
     use = forward(nets, params, state, net_key)
     c = codes.draw(codes_key, len(batch["x"]))
     fake = use("generator", latent(z_key, codes.encode(*c)))
     chex.assert_equal_shape([fake, batch["x"]])
-    x, fake = noisy((batch["x"], fake), instance_noise, state.step, noise_key)
+    x, fake = noisy(augmented((batch["x"], fake), augment, augment_key), instance_noise, state.step, noise_key)
     real_features, fake_features = use("trunk", x), use("trunk", fake)
     real, fake = use("discriminator", real_features), use("discriminator", fake_features)
     return use, real, fake, *_information(codes, weights, use("recognition", fake_features), *c)

@@ -109,12 +109,12 @@ def test_hyper_parameters_may_be_traced(name):
   values = numbers_of(config)
   assert {"train.ema_decay"} < set(values)
 
-  def traced_round(values, draw):
+  def traced_round(values, state, draw):
     game = build(with_values(config, values), experiment.dataset).game
-    state = train.init(game, KEY)
+    chex.assert_trees_all_equal_shapes_and_dtypes(jax.eval_shape(functools.partial(train.init, game), KEY), start)
     return train.make_step(game)(state, train.draw_round(game, draw, state))
 
-  traced, _ = jax.jit(traced_round)(values, experiment.draw)
+  traced, _ = jax.jit(traced_round)(values, start, experiment.draw)
   step, draw = one_round(name)  # of the game that was built with these numbers
   constant, _ = step(start, draw(start, experiment.draw))
   compare((traced, {}), (constant, {}), 1e-4)
@@ -136,9 +136,9 @@ def test_hyper_parameters_are_axes(name):
 
 @each_kind_of_nets
 def test_bfloat16_computes_and_keeps_float32(name):
-  config = tiny.config_of(name, {"dtype": "bfloat16"})
-  experiment = build(config, tiny.dataset_of(config))
-  state = jax.jit(functools.partial(train.init, experiment.game))(KEY)
+  experiment, config = tiny.experiment_of(name, {"dtype": "bfloat16"})
+  state, fresh = built(name)[2], jax.eval_shape(functools.partial(train.init, experiment.game), KEY)
+  chex.assert_trees_all_equal_shapes_and_dtypes(state, fresh)
   run = jax.jit(lambda state, draw: train.make_scan(experiment.game, 1, draw)(state))
   text = run.lower(state, experiment.draw).as_text()
   state, metrics = run(state, experiment.draw)
@@ -159,25 +159,19 @@ def test_four_devices_play_as_one(name, monkeypatch):
   """Every second game with its state split too, down to arrays of 16 numbers. One round, whose gradients are compared;
   pools fill, batch statistics are global."""
   single, config, start = built(name)
-  dataset, fsdp = single.dataset, tiny.GAMES.index(name) % 2 == 0
+  fsdp, mesh = tiny.GAMES.index(name) % 2 == 0, shard.mesh(4)
   monkeypatch.setattr(shard, "_SMALL", 16)
-  ends, texts = [], []
-  with jax.default_matmul_precision("highest"):
-    for mesh in (shard.mesh(1), shard.mesh(4)):
-      experiment = build(config, dataset, functools.partial(shard.split_batches, mesh))
-      fresh = jax.eval_shape(functools.partial(train.init, experiment.game), KEY)
-      shardings = shard.state_shardings(mesh, fresh, fsdp and mesh.size > 1)
-      init = functools.partial(train.init, experiment.game)
-      state = jax.jit(init, out_shardings=shardings)(KEY) if mesh.size > 1 else start
-      draw = shard.replicate(mesh, experiment.draw)
-      run = jax.jit(lambda s, d, game=experiment.game: train.make_scan(game, 1, d)(s), out_shardings=(shardings, None))
-      compiled = run.lower(state, draw).compile()
-      ends.append(compiled(state, draw))
-      texts.append(compiled.as_text())
-  assert "all-reduce" in texts[1] and "all-reduce" not in texts[0]
-  split = [leaf for leaf in jax.tree.leaves(ends[1][0].params) if not leaf.is_fully_replicated]
-  assert bool(split) == (fsdp and any(leaf.size >= 16 for leaf in jax.tree.leaves(ends[0][0].params)))
-  compare(*ends, 2e-5)
+  game = build(config, single.dataset, functools.partial(shard.split_batches, mesh)).game
+  shardings = shard.state_shardings(mesh, jax.eval_shape(functools.partial(train.init, game), KEY), fsdp)
+  run = jax.jit(lambda s, d: train.make_step(game)(s, train.draw_round(game, d, s)), out_shardings=(shardings, None))
+  state, draw = jax.device_put(start, shardings), shard.replicate(mesh, single.draw)
+  compiled = run.lower(state, draw).compile()
+  assert "all-reduce" in compiled.as_text()
+  end = compiled(state, draw)
+  split = [leaf for leaf in jax.tree.leaves(end[0].params) if not leaf.is_fully_replicated]
+  assert bool(split) == (fsdp and any(leaf.size >= 16 for leaf in jax.tree.leaves(start.params)))
+  step, draw_round = one_round(name)
+  compare(step(start, draw_round(start, single.draw)), end, 2e-5)
 
 
 def compare(one, other, tolerance):

@@ -245,29 +245,54 @@ def test_statistics_move_with_their_owner(owner):
   assert moved(before.stats, after.stats) == set(game.players["generator"].owns)
 
 
-@pytest.mark.parametrize("player", ["discriminator", "generator"])
-def test_instance_noise_is_on_all_that_the_trunk_sees(player):
-  """Standard deviation 0.3 in the first round and 0 from the second on; independent between images and coordinates."""
+def trunk_sees(player, step=0, **settings):
+  """What the trunk is given in one move, real and generated, [4,000, 2] each."""
   seen = []
 
   def show(p, x):
     jax.debug.callback(lambda x: seen.append(np.asarray(x)), x, ordered=True)
     return jnp.tile(x[:, :1], 3)
 
-  def play(step, **settings):
-    game = linear_game(trunk=fixed(show), **settings)
-    train.play(game, (player,), train.init(game, KEY).replace(step=step), normal_batch(KEY, 4_000), KEY)
-    jax.effects_barrier()
-    inputs = seen[:]
-    seen.clear()
-    return inputs
+  game = linear_game(trunk=fixed(show), **settings)
+  train.play(game, (player,), train.init(game, KEY).replace(step=step), normal_batch(KEY, 4_000), KEY)
+  jax.effects_barrier()
+  return seen
 
-  clean, falling = play(0), optax.piecewise_constant_schedule(0.3, {1: 0.0})
-  real, fake = (n - c for n, c in zip(play(0, instance_noise=falling), clean, strict=True))
+
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_instance_noise_is_on_all_that_the_trunk_sees(player):
+  """Standard deviation 0.3 in the first round and 0 from the second on; independent between images and coordinates."""
+  clean, falling = trunk_sees(player), optax.piecewise_constant_schedule(0.3, {1: 0.0})
+  real, fake = (n - c for n, c in zip(trunk_sees(player, instance_noise=falling), clean, strict=True))
   noise = np.hstack([real, fake])
   np.testing.assert_allclose(noise.mean(0), 0.0, atol=0.02)
   np.testing.assert_allclose(np.cov(noise.T), 0.09 * np.eye(4), atol=0.01)
-  np.testing.assert_array_equal(play(1, instance_noise=falling), clean)
+  np.testing.assert_array_equal(trunk_sees(player, step=1, instance_noise=falling), clean)
+
+
+@pytest.mark.parametrize("player", ["discriminator", "generator"])
+def test_augmentation_is_of_all_that_the_trunk_sees_before_noise_and_with_draws_of_its_own(player):
+  """x -> 2 x + c with one c for real and another for generated data; noise of 0.3 comes after it and is not doubled."""
+  clean, double = trunk_sees(player), lambda key, x: 2.0 * x + jax.random.normal(key, (1, 1))
+  for noise, spread in ((None, 0.0), (0.3, 0.3)):
+    augmented = trunk_sees(player, augment=double, instance_noise=noise)
+    real, fake = (a - 2.0 * c for a, c in zip(augmented, clean, strict=True))
+    np.testing.assert_allclose([real.std(), fake.std()], [spread, spread], atol=0.02)
+    assert abs(real.mean() - fake.mean()) > 0.1
+
+
+def test_the_codes_gradient_passes_through_the_augmentation_and_reading_them_is_without():
+  """With x -> 3 x the trunk reads thrice the image, and -lambda L_I descends by that; asked later, by the image."""
+  plain, game = linear_game(), linear_game(augment=lambda key, x: 3.0 * x)
+  state, batch = train.init(game, KEY), normal_batch(KEY, 64)
+  thrice = linear_game(
+    trunk=plain.nets["trunk"]._replace(apply=lambda p, s, x, **k: plain.nets["trunk"].apply(p, s, 3.0 * x, **k))
+  )
+  ends = [train.play(g, ("generator",), state, batch, KEY)[0].params for g in (game, thrice)]
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), *ends)
+  assert not np.allclose(*(jax.tree.leaves(p["generator"])[0] for p in (ends[0], state.params)))
+  nets = state.params, state.stats
+  jax.tree.map(np.testing.assert_array_equal, game.codes.read(*nets, batch["x"]), plain.codes.read(*nets, batch["x"]))
 
 
 def test_every_use_of_a_net_and_every_move_draws_its_own_numbers():
