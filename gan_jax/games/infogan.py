@@ -138,11 +138,9 @@ def make(
     recognition_owner: "discriminator", as in the authors' code: it owns Q beside trunk and discriminator, and minimises
       its side of V - lambda L_I. "generator", the equation above to the letter: the discriminator minimises V alone.
     discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
-    augment: `(key, x) -> x`, such as `augment.differentiable`, of all that the trunk sees in training, real and
-      generated, in both players' moves, before noise. Q then reads codes that the augmentation does not change.
-    instance_noise: standard deviation, in units of the data, of Gaussian noise on all that the trunk sees in training,
-      real and generated, in both players' moves; a number, a schedule of the round, or None for no noise. Q learns from
-      generated data alone: where D tells the two kinds apart, what Q has learnt need not hold for real data.
+    augment, instance_noise: of all that the trunk sees in training, real and generated, in both players' moves, as in
+      `gan.pair`. Q learns from generated data alone, and where D tells the two kinds apart, what Q has learnt need not
+      hold for real data; and it learns to read codes that the augmentation does not change.
     prior: `(key, shape) -> z`, of the noise.
 
   Raises:
