@@ -127,8 +127,7 @@ def make(
 
   Args:
     generator: latents [B, latent_dim] to data [B, ...].
-    trunk: data [B, ...] to features [B, F].
-    discriminator: features [B, F] to raw scores [B].
+    trunk, discriminator: data [B, ...] to features [B, F], and these to raw scores [B].
     recognition: features [B, F] to [B, Codes.outputs], Q.
     loss: V, what generator and discriminator minimise of it.
     tx: one optimizer for both players, or a mapping by name.
