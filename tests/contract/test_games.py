@@ -102,7 +102,7 @@ def numbers_of(config):
   return {field: value for field, value in flat.items() if isinstance(value, float)}
 
 
-@each_experiment
+@each_game
 def test_hyper_parameters_may_be_traced(name):
   """Every number of the game and the optimizers as an argument of one program gives what it gives as a constant."""
   experiment, config, start = built(name)
