@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     {
       "seed": 0,  # of the networks, the batches, the latents: everything random in a run
       "dtype": "float32",  # of the networks' arithmetic, float32 or bfloat16; parameters stay float32
-      "threads": 0,  # of a run's arithmetic on a CPU; 0: one for each core
+      "threads": 0,  # of a run's arithmetic on a CPU; 0: one for each core. A sweep has a device for each
       "compilation_cache": True,  # whether compiled programs are kept in the user's cache folder, and found there again
       "game": {"name": ""},  # a file in gan_jax/games; further entries are the settings of its specs and make
       "nets": {},  # net -> {"name": FILE.BUILDER in gan_jax/nets, and its settings}

@@ -25,6 +25,7 @@ def _digits() -> ConfigDict:
 
 def _grid25() -> ConfigDict:
   config = base.get_config()
+  config.threads = 1
   config.game = {"name": "ensemble", "loss": {"name": "adversarial.non_saturating"}, "latent_dim": 2, "members": 8}
   config.nets.generator = {"name": "mlp.generator", "hidden": (128, 128)}
   config.nets.discriminator = {"name": "mlp.discriminator", "hidden": (128, 128)}

@@ -4,9 +4,9 @@
     python -m experiments.run --config=wgan_gp:dcgan     # handwritten digits, 32x32
     python -m experiments.sweep --config=wgan_gp --seeds=4 --grid="game.penalty_weight=0.1,1,10"
 
-10,000 rounds take a minute on one CPU core. Four seeds: 8 of 8 modes on each, high quality 0.89 (0.85 to 0.91), KL of
-the mode histogram 0.001. The rates are ten times the paper's, at which 5,000 rounds reached 3 modes. DCGAN's networks,
-the critic without batch norm, are played at the paper's.
+10,000 rounds take one to three minutes on one CPU core. Four seeds: 8 of 8 modes on each, high quality 0.89 (0.85 to
+0.91), KL of the mode histogram 0.001. The rates are ten times the paper's, at which 5,000 rounds reached 3 modes.
+DCGAN's networks, the critic without batch norm, are played at the paper's.
 """
 
 from ml_collections import ConfigDict

@@ -76,6 +76,12 @@ def experiment_of(name: str, changes: dict | None = None) -> tuple[Experiment, C
   return build(config, dataset_of(config)), config
 
 
+def numbers_of(config: ConfigDict) -> dict[str, float]:
+  """Every number of the game and the optimizers that decides no shape or count."""
+  flat = configs.flatten({"game": config.game, "optimizer": config.optimizer, "train": config.train})
+  return {field: value for field, value in flat.items() if isinstance(value, float)}
+
+
 def _kept(key: Callable[[ConfigDict], Any]) -> list[str]:
   """Of all experiments the first of each kind that `key` tells apart."""
   found: dict[str, str] = {}
@@ -95,7 +101,8 @@ EACH = _kept(
   lambda config: (config.game.name, sorted({net.name.partition(".")[0] for net in config.nets.values()}))
 )  # different games, or kinds of nets
 GAMES = _kept(lambda config: config.game.name)
-NETS = _kept(lambda config: sorted({net.name.partition(".")[0] for net in config.nets.values()}))  # kinds of them
+NETS = _kept(lambda config: sorted({net.name for net in config.nets.values()}))
+NUMBERS = _kept(lambda config: (config.game.name, sorted(n for n in numbers_of(config) if n.startswith("game."))))
 
 
 def timeless(rows: list[dict]) -> list[dict]:

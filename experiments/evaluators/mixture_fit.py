@@ -8,6 +8,7 @@ import numpy as np
 from jax.scipy.stats import norm
 
 from experiments.evaluators import Context, Evaluation
+from gan_jax import train
 from gan_jax.errors import ConfigError
 from gan_jax.losses.divergences import FDivergence, integrate, integrate_bound
 
@@ -19,10 +20,16 @@ EXPLAINED = {
   "bound": ("bound", "what V reaches of the divergence"),
   "divergence_star": ("divergence*", "of the best Gaussian, which a perfect V would find"),
 }
+EXPLAINED |= {
+  f"raw_{name}": (f"{EXPLAINED[name][0]}, raw", f"{EXPLAINED[name][1]}; without averaging")
+  for name in ("mu", "sigma", "bound")
+}
 
 
 def make(context: Context, /) -> Evaluation:
   """mu, sigma and the bound, by quadrature, beside the best: mu_star, sigma_star, divergence_star.
+
+  They are of the averaged generator, and as raw_... of the raw one; V is the same for both, for it is not averaged.
 
   The generator is taken for affine in its latent, so mu is G(0) and sigma G(1) - G(0).
 
@@ -45,13 +52,16 @@ def make(context: Context, /) -> Evaluation:
   best = _best_gaussian(divergence, shape.get("data_first", True), *(tuple(truth[k]) for k in sorted(truth)))
   x, log_p = (jnp.asarray(values, jnp.float32) for values in mixture.grid(**truth))
 
-  def measure(state):
-    ends = game.sample(state.params, state.stats, jax.random.key(0), 2, latents=jnp.array([[0.0], [1.0]]))[:, 0]
+  def fitted(nets):
+    ends = game.sample(*nets, jax.random.key(0), 2, latents=jnp.array([[0.0], [1.0]]))[:, 0]
     mu, sigma = ends[0], ends[1] - ends[0]
     log_q = norm.logpdf(x, mu, sigma)
-    v = sign * game.score(state.params, state.stats, x[:, None])
-    bound = integrate_bound(divergence, v, log_p, log_q, x, **shape)
-    return {"mu": mu, "sigma": sigma, "bound": bound} | {k: jnp.asarray(v, jnp.float32) for k, v in best.items()}
+    bound = integrate_bound(divergence, sign * game.score(*nets, x[:, None]), log_p, log_q, x, **shape)
+    return {"mu": mu, "sigma": sigma, "bound": bound}
+
+  def measure(state):
+    raw = {f"raw_{name}": value for name, value in fitted((state.params, state.stats)).items()}
+    return fitted(train.averaged(state)) | raw | {k: jnp.asarray(v, jnp.float32) for k, v in best.items()}
 
   headline = ("mu", "mu_star", "sigma", "sigma_star", "bound", "divergence_star")
   return Evaluation(measure, explained=EXPLAINED, headline=headline, protocol={"how": "quadrature on the line"})

@@ -102,7 +102,7 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
   connect(config)
   mesh = _mesh(config, seeds * math.prod(map(len, grid.values())))
   described = {"grid": grid, "seeds": seeds} | configs.plain(config)
-  workdir.check(folder, described, {"compilation_cache"})
+  workdir.check(folder, described, {"compilation_cache", "threads"})
   settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
   stages = configs.stages(config)
   datasets = _datasets(stages, settings)

@@ -560,7 +560,8 @@ def integrate(divergence: FDivergence, log_p: jax.Array, log_q: jax.Array, x: ja
   """D_f(P||Q) of known densities on the line, by the trapezoid rule, in nats.
 
   It is inf where D_f is, where its integrand overflows, and where x is too narrow for it: where at an end of x the
-  integrand still has a millionth of its largest value.
+  integrand still has a millionth of its largest value. Where one density is 0 the integrand is its limit: q f(0), or
+  p times the limit of f(u) / u.
 
   Args:
     divergence: which f.
@@ -569,10 +570,24 @@ def integrate(divergence: FDivergence, log_p: jax.Array, log_q: jax.Array, x: ja
     x: increasing, [N].
   """
   chex.assert_rank([log_p, log_q, x], 1)
-  y = divergence.perspective(log_p, log_q)
+  y = _perspective(divergence, log_p, log_q)
   y = jnp.where(jnp.isfinite(y), y, jnp.inf)
   ends = jnp.maximum(jnp.abs(y[0]), jnp.abs(y[-1]))
   return jnp.where(ends <= 1e-6 * jnp.max(jnp.abs(y)), jnp.trapezoid(y, x), jnp.inf)
+
+
+def _perspective(divergence, log_p, log_q):
+  """q f(p/q), at densities of 0 too: what it tends to there, by two steps towards it, or inf."""
+  p_zero, q_zero = jnp.isneginf(log_p), jnp.isneginf(log_q)
+  either, both = p_zero | q_zero, p_zero & q_zero
+
+  def below(nats):  # a density of 0 is taken for one so much below the other
+    p, q = (jnp.where(both, 0.0, log) for log in (log_p, log_q))
+    return divergence.perspective(jnp.where(p_zero & ~both, q - nats, p), jnp.where(q_zero & ~both, p - nats, q))
+
+  near, y = below(200.0), below(400.0)
+  moves = jnp.abs(y - near) > 1e-6 * (jnp.abs(y) + jnp.exp(jnp.maximum(log_p, log_q)))
+  return jnp.where(both, 0.0, jnp.where(either & moves, jnp.inf, y))
 
 
 def integrate_bound(

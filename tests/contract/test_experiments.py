@@ -20,6 +20,7 @@ def test_it_builds_and_its_rounds_and_evaluations_trace(name, monkeypatch):
     if stage.config.data.name.startswith("folder:"):
       pytest.skip("it is for a folder of one's own")
     experiment = build(stage.config)
+    assert stage.config.threads == (len(experiment.dataset.shape) < 3)  # points gain nothing from a second thread
     batch = jax.eval_shape(experiment.draw, jax.random.key(0))
     state = jax.eval_shape(lambda key: train.init(experiment.game, key, batch), jax.random.key(0))
     assert jax.eval_shape(train.make_scan(experiment.game, 2, experiment.draw), state)[0] == state

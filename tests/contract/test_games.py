@@ -20,9 +20,10 @@ KEY = jax.random.key(3)
 # What is asked of one experiment is asked in one process, which keeps what it has played.
 together = lambda names: [pytest.param(name, marks=pytest.mark.xdist_group(f"contract {name}")) for name in names]
 every_experiment = pytest.mark.parametrize("name", together(tiny.EVERY))
-each_experiment = pytest.mark.parametrize("name", together(tiny.EACH))
-each_game = pytest.mark.parametrize("name", together(tiny.GAMES))
-each_kind_of_nets = pytest.mark.parametrize("name", together(tiny.NETS))
+each_experiment, each_kind_of_nets, each_game_and_kind_of_nets, each_set_of_numbers = (
+  pytest.mark.parametrize("name", together(dict.fromkeys(names)))
+  for names in (tiny.EACH, tiny.EACH + tiny.NETS, tiny.GAMES + tiny.NETS, tiny.NUMBERS)
+)
 
 
 @functools.cache
@@ -96,17 +97,11 @@ def test_players_move_what_they_own_and_nothing_else(name):
     assert tiny.same((half.ema, half.step, half.key), (after.ema, after.step, after.key))
 
 
-def numbers_of(config):
-  """Every number of the game and the optimizers that decides no shape or count."""
-  flat = configs.flatten({"game": config.game, "optimizer": config.optimizer, "train": config.train})
-  return {field: value for field, value in flat.items() if isinstance(value, float)}
-
-
-@each_game
+@each_set_of_numbers
 def test_hyper_parameters_may_be_traced(name):
   """Every number of the game and the optimizers as an argument of one program gives what it gives as a constant."""
   experiment, config, start = built(name)
-  values = numbers_of(config)
+  values = tiny.numbers_of(config)
   assert {"train.ema_decay"} < set(values)
 
   def traced_round(values, state, draw):
@@ -124,7 +119,7 @@ def test_hyper_parameters_may_be_traced(name):
 def test_hyper_parameters_are_axes(name):
   """Every number of the game and the optimizers may be a vmapped one: nothing branches on it. Traced alone."""
   experiment, config, start = built(name)
-  values = {k: jnp.array([v, v]) for k, v in numbers_of(config).items()}
+  values = {k: jnp.array([v, v]) for k, v in tiny.numbers_of(config).items()}
 
   def play(values, state, draw):
     game = build(with_values(config, values), experiment.dataset).game
@@ -136,30 +131,31 @@ def test_hyper_parameters_are_axes(name):
 
 @each_kind_of_nets
 def test_bfloat16_computes_and_keeps_float32(name):
+  """All are compiled to the point where types are settled, and one of each kind of nets is played."""
   experiment, config = tiny.experiment_of(name, {"dtype": "bfloat16"})
   state, fresh = built(name)[2], jax.eval_shape(functools.partial(train.init, experiment.game), KEY)
   chex.assert_trees_all_equal_shapes_and_dtypes(state, fresh)
-  run = jax.jit(lambda state, draw: train.make_scan(experiment.game, 1, draw)(state))
-  text = run.lower(state, experiment.draw).as_text()
-  state, metrics = run(state, experiment.draw)
-  chex.assert_tree_all_finite((state.params, metrics))
-  half = [leaf for leaf in jax.tree.leaves((state.params, state.ema, metrics)) if leaf.dtype == jnp.bfloat16]
-  assert not half
+  run = jax.jit(lambda state, draw: train.make_scan(experiment.game, 1, draw)(state)).lower(state, experiment.draw)
+  end, metrics = run.out_info
+  assert not [leaf for leaf in jax.tree.leaves((end.params, end.ema, metrics)) if leaf.dtype == jnp.bfloat16]
+  if name in tiny.NETS:
+    state, metrics = run.compile()(state, experiment.draw)
+    chex.assert_tree_all_finite((state.params, metrics))
   # A layer that points enter or leave is float32; of dense nets on points that leaves a generator's hidden layers, and
   # from the second on those of the others.
   images = len(experiment.dataset.shape) == 3
   nets = [section for section in config.nets.values() if not section.name.startswith("linear.")]
   wide = [len(net.get("hidden", ())) > (not net.name.endswith(".generator")) for net in nets]
-  assert any(images or half for half in wide) == ("bf16" in text)
+  assert any(images or half for half in wide) == ("bf16" in run.as_text())
 
 
-@each_game
+@each_game_and_kind_of_nets
 @pytest.mark.skipif(len(jax.devices()) < 4, reason="needs four devices")
 def test_four_devices_play_as_one(name, monkeypatch):
   """Every second game with its state split too, down to arrays of 16 numbers. One round, whose gradients are compared;
   pools fill, batch statistics are global."""
   single, config, start = built(name)
-  fsdp, mesh = tiny.GAMES.index(name) % 2 == 0, shard.mesh(4)
+  fsdp, mesh = tiny.EVERY.index(name) % 2 == 0, shard.mesh(4)
   monkeypatch.setattr(shard, "_SMALL", 16)
   game = build(config, single.dataset, functools.partial(shard.split_batches, mesh)).game
   shardings = shard.state_shardings(mesh, jax.eval_shape(functools.partial(train.init, game), KEY), fsdp)

@@ -394,11 +394,16 @@ def test_compiled_programs_are_not_kept_where_the_config_says_so(tmp_path):
 THREADS = """
 import os, sys
 import jax
-from experiments.lab import configs, loop
-loop.limit_threads(configs.load("ring8", {"threads": int(sys.argv[1])}))
-jax.devices()
-names = [open(f"/proc/self/task/{thread}/comm").read().strip() for thread in os.listdir("/proc/self/task")]
-print(names.count("tf_XLAEigen"))
+from experiments import run
+from experiments.lab import cli, loop
+
+def counted(*_):
+  jax.devices()
+  names = [open(f"/proc/self/task/{thread}/comm").read().strip() for thread in os.listdir("/proc/self/task")]
+  print(names.count("tf_XLAEigen"))
+
+loop.run = counted
+cli.start(run.main, takes_config=True)
 """
 
 
@@ -407,7 +412,7 @@ print(names.count("tf_XLAEigen"))
 def test_xla_starts_as_many_threads_as_the_config_says(setting, variable, expected):
   env = {name: value for name, value in os.environ.items() if name not in ("PJRT_NPROC", "XLA_FLAGS")}
   env |= {"PJRT_NPROC": variable} if variable else {}
-  call = [sys.executable, "-c", THREADS, str(setting)]
+  call = [sys.executable, "-c", THREADS, "--config=ring8", f"--config.threads={setting}"]
   done = subprocess.run(call, env=env, cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
   assert int(done.stdout) == expected
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from absl.testing import parameterized
 from scipy.optimize import minimize
-from scipy.special import erf, lambertw, ndtri
+from scipy.special import erf, lambertw, ndtr, ndtri
 
 from gan_jax.losses import adversarial, divergences
 from gan_jax.losses.divergences import (
@@ -630,6 +630,38 @@ def test_a_divergence_that_is_infinite_is_inf(d, infinite):
     assert np.isposinf(integrate(d, p, q, x)) == infinite
   x = jnp.linspace(-2.0, 2.0, 4_001)
   assert np.isposinf(integrate(d, log_gaussian(x, 0.0, 1.0), log_gaussian(x, 0.5, 1.0), x))
+
+
+OUTSIDE = {  # f(0), and f(u) / u at infinity
+  kl(): (0.0, np.inf),
+  reverse_kl(): (np.inf, 0.0),
+  pearson(): (1.0, np.inf),
+  neyman(): (np.inf, 1.0),
+  squared_hellinger(): (1.0, 1.0),
+  divergences.jensen_shannon(): (np.log(2.0), np.log(2.0)),
+  gan(): (0.0, 0.0),
+  total_variation(): (0.5, 0.5),
+  jeffreys(): (np.inf, np.inf),
+  alpha(0.5): (2.0, 2.0),
+  alpha(1.5): (2.0 / 3.0, np.inf),
+  weighted_jensen_shannon(0.2): (-0.8 * np.log(0.8), -0.2 * np.log(0.2)),
+}
+
+
+@pytest.mark.parametrize("d", OUTSIDE)
+def test_integrate_where_a_density_is_zero(d):
+  """U(0, 1) and N(0, 1), either first: f itself within the unit interval, and its limits outside of it, where the
+  normal has 0.6587 of its mass. KL(U || N) = log(2 pi) / 2 + 1 / 6 = 1.0856."""
+  x = jnp.linspace(-12.0, 12.0, 240_001)
+  normal, uniform = log_gaussian(x, 0.0, 1.0), jnp.where((x >= 0.0) & (x <= 1.0), 0.0, -jnp.inf)
+  unit = jnp.linspace(0.0, 1.0, 2_001)
+  density = jnp.exp(log_gaussian(unit, 0.0, 1.0))
+  outside = 1.0 - (ndtr(1.0) - 0.5)
+  for first, limit, within in zip((True, False), OUTSIDE[d], (density * d.f(1.0 / density), d.f(density))):
+    expected = jnp.trapezoid(within, unit) + outside * limit if limit else jnp.trapezoid(within, unit)
+    p, q = (uniform, normal) if first else (normal, uniform)
+    np.testing.assert_allclose(integrate(d, p, q, x), expected, atol=2e-4)
+  np.testing.assert_allclose(integrate(kl(), uniform, normal, x), 0.5 * np.log(2.0 * np.pi) + 1 / 6, atol=2e-4)
 
 
 def test_unknown_words_are_refused():
