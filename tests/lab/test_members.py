@@ -196,18 +196,30 @@ def test_evaluators_of_a_sweep_are_made_of_numbers(tmp_path, monkeypatch):
   np.testing.assert_array_equal([row["judged"] for row in rows], [np.nan, np.nan, 4.0, 4.0])
 
 
-def test_a_family_of_divergences_is_swept(tmp_path):
-  """alpha through 1, in one program, each member beside the best Gaussian of its own divergence."""
-  config = configs.load("fgan_mixture:alpha")
+def best_gaussians(name, grid, folder):
+  config = configs.load(name)
   config.nets.discriminator.hidden, config.data.batch_size = (8,), 16
   config.train.rounds = config.train.chunk = config.log.every = 2
   config.mesh.member = 1
-  rows = members.sweep(config, {"game.divergence.a": [0.9, 1.0, 1.1]}, 1, tmp_path / "sweep", "fgan_mixture:alpha")
+  rows = members.sweep(config, grid, 1, folder, name)
   assert all(np.isfinite(list(row.values())).all() for row in rows)
-  below, kl, above = ([row[k] for k in ("mu_star", "sigma_star", "divergence_star")] for row in rows)
+  return [[row[k] for k in ("mu_star", "sigma_star", "divergence_star")] for row in rows]
+
+
+def test_a_family_of_divergences_is_swept(tmp_path):
+  """alpha through 1, in one program, each member beside the best Gaussian of its own divergence."""
+  below, kl, above = best_gaussians("fgan_mixture:alpha", {"game.divergence.a": [0.9, 1.0, 1.1]}, tmp_path / "sweep")
   np.testing.assert_allclose(kl, [1.0100, 1.8311, 0.2830], atol=1e-4)
   np.testing.assert_allclose((np.array(below) + above) / 2, kl, atol=5e-3)  # continuous
   assert below[0] > kl[0] > above[0]
+
+
+def test_the_weight_of_a_divergence_is_swept(tmp_path):
+  """At 1/2 half of Jensen-Shannon's, whose best Gaussian is (1.307, 1.754) at 0.1280."""
+  grid = {"game.divergence.pi": [0.3, 0.5]}
+  first, half = best_gaussians("fgan_mixture:weighted_jensen_shannon", grid, tmp_path / "sweep")
+  np.testing.assert_allclose(half, [1.307, 1.754, 0.0640], atol=1e-3)
+  np.testing.assert_allclose(first, [1.198, 1.788, 0.0554], atol=1e-3)
 
 
 def tiny_config(name):
