@@ -1,6 +1,9 @@
 """BiGAN with dense networks on handwritten digits: an encoder beside the generator. Donahue et al. 2017.
 
-python -m experiments.run --config=bigan
+    python -m experiments.run --config=bigan
+
+Seeds 10 to 12, 10,000 rounds: Frechet distance of a classifier's features 116 (99 to 117; real data 4.9), class entropy
+2.23 (2.22 to 2.26) of 2.303. Two digits in three can be read; grey specks lie around the strokes.
 """
 
 from ml_collections import ConfigDict
