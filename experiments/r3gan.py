@@ -3,6 +3,10 @@
     python -m experiments.run --config=r3gan
     python -m experiments.run --config=r3gan --config.game.augment.name=augment.differentiable
 
+Seed 0 alone, 1,600 rounds, 32 minutes on one core of a busy machine: Frechet distance of a classifier's features 90.6
+(265 after 400 rounds, 196 after 800; real data 6.9), class entropy 2.20 of 2.303. It is still falling; digits can be
+read, but strokes bulge or are outlines.
+
 The networks are a CPU's: 8 to 64 channels, one block at each size, and groups of 32 channels where the paper has 16:
 fewer convolutions to compile, for more arithmetic. Rates and gamma have not been tuned.
 The paper's for 32x32 are --config.nets.PLAYER.width=768 with widest=768, blocks=2 and group=16 for both.
