@@ -115,7 +115,7 @@ def connect(config: Config) -> None:
 
 
 def limit_threads(config: Config) -> None:
-  """Has XLA start `config.threads` threads on a CPU, for small games lose time to a second; to be called before jax
+  """Has XLA start `config.threads` threads on a CPU, for small games gain nothing by a second; to be called before jax
   starts. Where PJRT_NPROC, XLA's own variable, is set, it decides."""
   if config.threads < 0:
     raise ConfigError(f"threads is {config.threads}; it is 0, one for each core, or more")
