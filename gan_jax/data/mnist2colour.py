@@ -1,6 +1,7 @@
 """Digits, and digits blended with photographs: an unpaired translation whose true answer is known."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from gan_jax.data.mnist import mnist5k
 from gan_jax.errors import ConfigError
 
 _CLASSES = 10
-_PATCHES = 5  # blends of each training digit of domain y
+PATCHES = 5  # blends of each training digit of domain y
 
 
 def mnist2colour(resolution: int = 32) -> Dataset:
@@ -38,31 +39,42 @@ def mnist2colour(resolution: int = 32) -> Dataset:
   Raises:
     ConfigError: a resolution below 1, or so high that no patch fits the held-out quarters.
   """
+  seen, unseen = regions(resolution)
+  digits = mnist5k(resolution)
+  (train_x, train_y), (test_x, test_y) = (parts(split, 2) for split in (digits.arrays, digits.test))
+  random = np.random.RandomState(2015)  # its numbers stay the same from one version of NumPy to the next
+  train_y = {k: np.repeat(v, PATCHES, axis=0) for k, v in train_y.items()}
+  return from_domains(
+    "mnist2colour",
+    {
+      "x": {"x": grey(train_x["x"]), "label": train_x["label"]},
+      "y": {"y": blend(train_y["x"], seen, random), "label_y": train_y["label"]},
+    },
+    {
+      "x": grey(test_x["x"]),
+      "label": test_x["label"],
+      "y": blend(test_y["x"], unseen, random),
+      "label_y": test_y["label"],
+      "x_in_y": blend(test_x["x"], unseen, random),
+      "y_in_x": grey(test_y["x"]),
+    },
+    classes=_CLASSES,
+  )
+
+
+def regions(resolution: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+  """The parts of the photographs that patches come from, in training and held out: each [H, W, 3] uint8.
+
+  Raises:
+    ConfigError: patches of this resolution do not fit the held-out ones.
+  """
   photographs = _photographs()
   seen = [photograph[:, : photograph.shape[1] * 3 // 4] for photograph in photographs]
   unseen = [photograph[:, photograph.shape[1] * 3 // 4 :] for photograph in photographs]
   largest = min(min(photograph.shape[:2]) for photograph in unseen)
   if resolution > largest:
-    raise ConfigError(f"resolution is {resolution}, but the patches of mnist2colour are at most {largest} pixels wide")
-  digits = mnist5k(resolution)
-  train_x, train_y = _halves({k: np.asarray(v) for k, v in digits.arrays.items()})
-  test_x, test_y = _halves(digits.test)
-  random = np.random.RandomState(2015)  # its numbers stay the same from one version of NumPy to the next
-  train_y = {k: np.repeat(v, _PATCHES, axis=0) for k, v in train_y.items()}
-  return from_domains(
-    "mnist2colour",
-    {"x": _grey(train_x["x"]), "label": train_x["label"]},
-    {"y": _blend(train_y["x"], seen, random), "label_y": train_y["label"]},
-    {
-      "x": _grey(test_x["x"]),
-      "label": test_x["label"],
-      "y": _blend(test_y["x"], unseen, random),
-      "label_y": test_y["label"],
-      "x_in_y": _blend(test_x["x"], unseen, random),
-      "y_in_x": _grey(test_y["x"]),
-    },
-    classes=_CLASSES,
-  )
+    raise ConfigError(f"resolution is {resolution}, but patches of the photographs are at most {largest} pixels wide")
+  return seen, unseen
 
 
 def _photographs() -> list[np.ndarray]:
@@ -74,18 +86,19 @@ def _photographs() -> list[np.ndarray]:
   return [*load_sample_images().images, *shipped]
 
 
-def _halves(split: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
-  """The first and the second half of each class, in stored order."""
-  members = [np.flatnonzero(split["label"] == c) for c in range(_CLASSES)]
-  halves = zip(*((m[: len(m) // 2], m[len(m) // 2 :]) for m in members))
-  return [{k: v[np.concatenate(half)] for k, v in split.items()} for half in halves]
+def parts(split: Mapping[str, Any], count: int) -> list[dict[str, np.ndarray]]:
+  """The first, the second, ... of `count` parts of each class, in stored order; equal, or the first ones one larger."""
+  split = {k: np.asarray(v) for k, v in split.items()}
+  members = [np.array_split(np.flatnonzero(split["label"] == c), count) for c in range(_CLASSES)]
+  return [{k: v[np.concatenate(part)] for k, v in split.items()} for part in zip(*members)]
 
 
-def _grey(digits: np.ndarray) -> np.ndarray:
-  return np.repeat(digits, 3, axis=3)
+def grey(images: np.ndarray) -> np.ndarray:
+  """[N, H, W, 1] -> [N, H, W, 3]."""
+  return np.repeat(images, 3, axis=3)
 
 
-def _blend(digits: np.ndarray, photographs: list[np.ndarray], random: np.random.RandomState) -> np.ndarray:
+def blend(digits: np.ndarray, photographs: list[np.ndarray], random: np.random.RandomState) -> np.ndarray:
   """Each digit with a patch of its own, from anywhere in any photograph: [N, H, W, 1] -> [N, H, W, 3]."""
   resolution = digits.shape[1]
   patches = np.empty((len(digits), resolution, resolution, 3), np.int16)

@@ -32,7 +32,11 @@ def outlines(resolution: int = 32) -> Dataset:
   return from_arrays("outlines", train, test, digits.classes)
 
 
+def outline(images: np.ndarray) -> np.ndarray:
+  """The outline of each of the images [N, H, W, C] uint8, likewise."""
+  return ndimage.grey_dilation(images, footprint=_CROSS) - images
+
+
 def _with_outlines(split: Mapping[str, Any]) -> dict[str, np.ndarray]:
   images = np.asarray(split["x"])
-  grown = ndimage.grey_dilation(images, footprint=_CROSS)
-  return {"x": images, "condition": grown - images, "label": np.asarray(split["label"])}
+  return {"x": images, "condition": outline(images), "label": np.asarray(split["label"])}

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 
+from gan_jax.errors import ConfigError
 from gan_jax.game import Net
 
 
@@ -24,6 +25,18 @@ def sampler(nets: Mapping[str, Net], latent: Callable[[jax.Array, int], jax.Arra
     return nets["generator"].apply(params["generator"], stats["generator"], z, key=own_key, train=False)[0]
 
   return sample
+
+
+def translations(ways: Mapping[tuple[str, str], Callable[..., jax.Array]]) -> dict[str, Any]:
+  """`Game.translate` and `directions`, out of `(params, stats, key, x) -> images` for each (source, target)."""
+
+  def translate(params, stats, key, x, source, target):
+    if (source, target) not in ways:
+      known = ", ".join(f"{here} to {there}" for here, there in ways)
+      raise ConfigError(f"there is no translation from {source!r} to {target!r}; the game translates {known}")
+    return ways[source, target](params, stats, key, x)
+
+  return {"translate": translate, "directions": tuple(ways)}
 
 
 def judgements(

@@ -18,7 +18,7 @@ from gan_jax import priors
 from gan_jax.errors import ConfigError
 from gan_jax.forward import forward
 from gan_jax.game import Aux, Batch, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Shape, optimizer_of
-from gan_jax.games._abilities import evaluated
+from gan_jax.games._abilities import evaluated, translations
 from gan_jax.losses.adversarial import AdversarialLoss
 from gan_jax.losses.reconstruction import l1
 
@@ -215,12 +215,10 @@ def _sampling(nets: Mapping[str, Net], given: _Condition, noise: _Noise) -> dict
 
 
 def _translating(nets: Mapping[str, Net], given: _Condition, noise: _Noise) -> dict[str, Any]:
-  def translate(params, stats, key, x, source, target):
-    if (source, target) != ("condition", "x"):
-      raise ConfigError(f"there is no translation from {source!r} to {target!r}; there is condition to x")
+  def to_x(params, stats, key, x):
     z_key, net_key = jax.random.split(key)
     inputs = x, *noise(z_key, len(x))
     # With a key, for dropout is the noise, and stays on (Isola et al. 2017, section 3.3).
     return nets["generator"].apply(params["generator"], stats["generator"], *inputs, key=net_key, train=False)[0]
 
-  return {"translate": translate}
+  return translations({("condition", "x"): to_x})

@@ -1,5 +1,5 @@
-"""InfoGAN: latent codes that the images tell. Chen et al. 2016, "InfoGAN: interpretable representation learning by
-information maximizing generative adversarial nets":
+"""InfoGAN: latent codes that can be read off the images. Chen et al. 2016, "InfoGAN: interpretable representation
+learning by information maximizing generative adversarial nets":
 
     min_{G, Q} max_D V(D, G) - lambda L_I(G, Q),    L_I = E[log Q(c | G(z, c))] + H(c).
 
@@ -24,6 +24,7 @@ from gan_jax.games._abilities import evaluated, judgements
 from gan_jax.games.gan import augmented, noisy
 from gan_jax.losses import information
 from gan_jax.losses.adversarial import AdversarialLoss
+from gan_jax.optim import at
 
 
 def specs(
@@ -111,8 +112,9 @@ def make(
   categorical: tuple[int, ...],
   continuous: int,
   learnt_variance: bool,
-  categorical_weight: Number = 1.0,
-  continuous_weight: Number = 0.1,
+  categorical_weight: Scheduled = 1.0,
+  continuous_weight: Scheduled = 0.1,
+  paired_weight: Scheduled | None = None,
   recognition_owner: str = "discriminator",
   discriminator_steps: int = 1,
   augment: Augment | None = None,
@@ -121,25 +123,23 @@ def make(
 ) -> Game:
   """The game of a generator against a trunk with two heads.
 
-  Both players log, in nats, the bound L_I of each code: "information_categorical_0", "information_continuous_0", ... Of
-  a continuous code it is stated with the variance that fits the batch best where the loss has it fixed to one. `sample`
-  takes `codes`, [n, Codes.size] as `Codes.encode` makes them, in place of drawing them.
+  Both players log L_I of each code in nats, "information_categorical_0", "information_continuous_0", ...; where a fixed
+  variance is in the loss, with the one that fits the batch best. `sample` takes `codes`, [n, Codes.size].
 
   Args:
-    generator: latents [B, latent_dim] to data [B, ...].
-    trunk, discriminator: data [B, ...] to features [B, F], and these to raw scores [B].
-    recognition: features [B, F] to [B, Codes.outputs], Q.
+    generator, trunk: latents [B, latent_dim] to data [B, ...]; data to features [B, F].
+    discriminator, recognition: features to scores [B], and to what Q says of the codes, [B, Codes.outputs].
     loss: V, what generator and discriminator minimise of it.
     tx: one optimizer for both players, or a mapping by name.
-    latent_dim: size of the whole latent: noise z first, codes c behind it, as `Codes` has them.
-    categorical, continuous, learnt_variance: the codes, as in `Codes`.
-    categorical_weight, continuous_weight: lambda of each kind.
+    latent_dim, categorical, continuous, learnt_variance: size of the whole latent, z and then c; c as in `Codes`.
+    categorical_weight, continuous_weight: lambda of each kind; a number, or a schedule.
+    paired_weight: of `information.paired_information` of each categorical code in two augmentations of a real example,
+      which Q's owner maximises too, so that codes are classes of the data; a number, a schedule, or None.
     recognition_owner: "discriminator", as in the authors' code: it owns Q beside trunk and discriminator, and minimises
       its side of V - lambda L_I. "generator", the equation above to the letter: the discriminator minimises V alone.
-    discriminator_steps: discriminator moves a round, each with a batch and latents of its own.
-    augment, instance_noise: of all that the trunk sees in training, real and generated, in both players' moves, as in
-      `gan.pair`. Q learns from generated data alone, and where D tells the two kinds apart, what Q has learnt need not
-      hold for real data; and it learns to read codes that the augmentation does not change.
+    discriminator_steps: its moves a round, with a batch and latents each.
+    augment, instance_noise: of all that the trunk sees in training, as in `gan.pair`. What Q learns of generated data
+      then holds for real data more, and it reads codes that the augmentation does not change.
     prior: `(key, shape) -> z`, of the noise.
 
   Raises:
@@ -152,26 +152,31 @@ def make(
   owns[recognition_owner] += ("recognition",)
   latent = lambda key, c: jnp.concatenate([prior(key, (len(c), latent_dim - codes.size)), c], axis=1)
   play = _play(nets, codes, latent, (categorical_weight, continuous_weight), augment, instance_noise)
-  losses = _losses(play, loss, recognition_owner)
+  losses = _losses(play, _pairs(codes, paired_weight, augment, instance_noise), loss, recognition_owner)
   return Game(
     nets=nets,
     players={name: Player(owned, losses[name], optimizer_of(tx, name)) for name, owned in owns.items()},
     moves=(Move(("discriminator",), discriminator_steps), Move(("generator",), draws=False)),
+    averaged=tuple(nets),  # Q too, so that what it reads off data does not follow the last rounds' batches
     **_abilities(nets, codes, latent),
   )
 
 
-def _losses(play: Callable[..., tuple], loss: AdversarialLoss, recognition_owner: str) -> dict[str, Callable]:
+def _losses(play: Callable[..., tuple], pairs: Callable, loss: AdversarialLoss, owner: str) -> dict[str, Callable]:
   """Each player's side of V, less lambda L_I where it owns Q; the generator minimises -lambda L_I in any case."""
 
   def discriminator(params, state, batch, key):
     use, real, fake, weighted, by_code = play(params, state, batch, key)
-    value = loss.discriminator(real, fake) - (weighted if recognition_owner == "discriminator" else 0.0)
-    return value, Aux(use.stats, metrics={"real": real.mean(), "fake": fake.mean()} | by_code)
+    value, by_pair = loss.discriminator(real, fake), {}
+    if owner == "discriminator":
+      of_pairs, by_pair = pairs(use, state, batch, key)
+      value -= weighted + of_pairs
+    return value, Aux(use.stats, metrics={"real": real.mean(), "fake": fake.mean()} | by_code | by_pair)
 
   def generator(params, state, batch, key):
     use, real, fake, weighted, by_code = play(params, state, batch, key)
-    return loss.generator(fake, real) - weighted, Aux(use.stats, metrics=by_code)
+    of_pairs, by_pair = pairs(use, state, batch, key) if owner == "generator" else (0.0, {})
+    return loss.generator(fake, real) - weighted - of_pairs, Aux(use.stats, metrics=by_code | by_pair)
 
   return {"discriminator": discriminator, "generator": generator}
 
@@ -194,7 +199,7 @@ def _play(
   nets: Mapping[str, Net],
   codes: Codes,
   latent: Callable[[jax.Array, jax.Array], jax.Array],
-  weights: tuple[Number, Number],
+  weights: tuple[Scheduled, Scheduled],
   augment: Augment | None,
   instance_noise: Scheduled | None,
 ) -> Callable[..., tuple]:
@@ -209,9 +214,28 @@ def _play(
     x, fake = noisy(augmented((batch["x"], fake), augment, augment_key), instance_noise, state.step, noise_key)
     real_features, fake_features = use("trunk", x), use("trunk", fake)
     real, fake = use("discriminator", real_features), use("discriminator", fake_features)
-    return use, real, fake, *_information(codes, weights, use("recognition", fake_features), *c)
+    of_kinds = tuple(at(weight, state.step) for weight in weights)
+    return use, real, fake, *_information(codes, of_kinds, use("recognition", fake_features), *c)
 
   return play
+
+
+def _pairs(
+  codes: Codes, weight: Scheduled | None, augment: Augment | None, instance_noise: Scheduled | None
+) -> Callable[..., tuple]:
+  """`(use, state, batch, key) -> (weighted, by code)`: information of two views in nats, which Q's owner maximises."""
+
+  def pairs(use, state, batch, key):
+    if weight is None:
+      return 0.0, {}
+    keys = jax.random.split(jax.random.fold_in(key, 9))  # of which `play` has those up to 8
+    views = noisy(augmented((batch["x"], batch["x"]), augment, keys[0]), instance_noise, state.step, keys[1])
+    first, second = (codes.read(use("recognition", use("trunk", view)))[0] for view in views)
+    values = [information.paired_information(*map(jax.nn.log_softmax, pair)) for pair in zip(first, second)]
+    by_code = {f"paired_categorical_{i}": value for i, value in enumerate(values)}
+    return at(weight, state.step) * sum(values), by_code
+
+  return pairs
 
 
 def _abilities(nets: Mapping[str, Net], known: Codes, latent: Callable) -> dict[str, Any]:
@@ -231,7 +255,7 @@ def _abilities(nets: Mapping[str, Net], known: Codes, latent: Callable) -> dict[
   return {"sample": sample, "codes": LatentCodes(known, read), **judgements(nets, "discriminator", trunk, "trunk")}
 
 
-def _information(codes: Codes, weights: tuple[Number, Number], outputs, categories, continuous):
+def _information(codes: Codes, weights: tuple[Number, ...], outputs, categories, continuous):
   """lambda L_I, and L_I of each code by name, in nats."""
   logits, mean, log_variance = codes.read(outputs)
   of_classes = [

@@ -1,4 +1,4 @@
-"""MGAN: several generators that a classifier tells apart. Hoang, Nguyen, Le and Phung 2018:
+"""MGAN: several generators that a classifier distinguishes. Hoang, Nguyen, Le and Phung 2018:
 
     min_{G_1..G_K, C} max_D V(D, G) - beta E[log C_k(G_k(z))],
 
@@ -33,7 +33,7 @@ def specs(data: DataSpec, *, latent_dim: int, members: int, **_: Any) -> dict[st
   if latent_dim < 1:
     raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
   if members < 2:
-    raise ConfigError(f"members is {members}; a classifier tells at least 2 apart")
+    raise ConfigError(f"members is {members}; a classifier needs at least 2 to distinguish")
   return {
     "generator": NetSpec(((latent_dim,),), data.x),
     "trunk": NetSpec((data.x,), None),

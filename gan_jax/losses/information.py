@@ -66,6 +66,27 @@ def gaussian_log_likelihood(codes: jax.Array, mean: jax.Array, log_variance: flo
   return -0.5 * (math.log(2 * math.pi) + log_variance + jnp.square(codes - mean) * jnp.exp(-log_variance))
 
 
+def paired_information(log_p: jax.Array, log_q: jax.Array) -> jax.Array:
+  """I(c'; c'') of two views of one example, each with a class drawn on its own. Ji, Henriques and Vedaldi 2019, eq. 3.
+
+  The joint distribution of the classes is P = (E[p q^T] + E[q p^T]) / 2. To maximise its information is to be sure of
+  the class, to give both views the same one, and to use all classes alike.
+
+  Args:
+    log_p: log-probabilities of the first views' classes, [B, K].
+    log_q: of the second views', [B, K].
+
+  Returns:
+    A scalar between 0 and log K.
+  """
+  chex.assert_rank([log_p, log_q], 2)
+  chex.assert_equal_shape([log_p, log_q])
+  joint = jnp.exp(log_p).T @ jnp.exp(log_q) / len(log_p)
+  joint = (joint + joint.T) / 2
+  entropy = lambda p: -jnp.sum(jax.scipy.special.xlogy(p, jnp.maximum(p, jnp.finfo(p.dtype).tiny)))
+  return 2 * entropy(joint.sum(axis=0)) - entropy(joint)
+
+
 def floor_variance(log_variance: jax.Array, smallest: float | jax.Array = 1e-4) -> jax.Array:
   """log(exp(log_variance) + smallest): a learnt variance that cannot vanish.
 

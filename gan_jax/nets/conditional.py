@@ -36,7 +36,8 @@ class _OfPairs(nn.Module):
 class TwoPart(_OfPairs):
   """r(f) + m(f, c) of the features f of an image: its last 4x4 maps.
 
-  r is DCGAN's last layer. m is dense: leaky units of slope 0.2 that see f and c, and a layer on these.
+  r is DCGAN's last layer. m is dense: leaky units of slope 0.2 that see f and c, and a layer on these. Both last layers
+  are one, which reads f and the units.
 
   Attributes:
     features: how many such units there are.
@@ -49,11 +50,12 @@ class TwoPart(_OfPairs):
     """Images [B, resolution, resolution, channels] and conditions [B, d] -> raw scores [B], float32."""
     chex.assert_rank(c, 2)
     maps = dcgan.halvings(self, x, train, self.batch_norm)
-    of_image = Dense(self.features, kernel_init=_init, dtype=self.dtype)(maps.reshape(len(maps), -1))
+    f = maps.reshape(len(maps), -1)
+    of_image = Dense(self.features, kernel_init=_init, dtype=self.dtype)(f)
     # A one-hot c is one entry of N(0, 0.02) to a unit, and would be lost among thousands of features.
     of_condition = Dense(self.features, use_bias=False, dtype=self.dtype)(c)
-    match = Dense(1, use_bias=False, kernel_init=_init)(nn.leaky_relu(of_image + of_condition, 0.2))
-    return dcgan.Score()(maps) + match[:, 0]
+    read = jnp.concatenate([f, nn.leaky_relu(of_image + of_condition, 0.2)], -1)
+    return Dense(1, kernel_init=_init)(read)[:, 0]
 
 
 class Projection(_OfPairs):

@@ -58,14 +58,10 @@ class Generator(nn.Module):
     chex.assert_rank(inputs, 2)
     z = jnp.concatenate(inputs, -1)
     widths = _widths(self.resolution, self.width)[::-1]
-    # A transposed convolution of a single pixel is a matrix product: y[:, i, j] = z @ kernel[i, j].
-    kernel = self.param("kernel", _init, (4, 4, z.shape[-1], widths[0]), jnp.float32)
-    x = product(z.astype(self.dtype), kernel.transpose(2, 0, 1, 3).reshape(z.shape[-1], -1))
-    x = nn.relu(_BatchNorm()(x.reshape(-1, 4, 4, widths[0]), train))
+    x = from_vectors(self, z, widths[0], train)
     for width in widths[1:]:
-      x = UpsampleConv(width, use_bias=False, kernel_init=_init, dtype=self.dtype)(x)
-      x = nn.relu(_BatchNorm()(x, train))
-    return jnp.tanh(UpsampleConv(self.channels, kernel_init=_init)(x))
+      x = doubled(self, x, width, train)
+    return jnp.tanh(image(self, x))
 
 
 class Discriminator(nn.Module):
@@ -140,6 +136,31 @@ class Trunk(nn.Module):
     return nn.leaky_relu(_BatchNorm()(x, train), 0.2)
 
 
+class Encoder(nn.Module):
+  """The discriminator's convolutions, and a layer that gives vectors.
+
+  Attributes:
+    outputs: how many numbers.
+    resolution, width, channels, dtype: as of `Discriminator`; vectors are float32.
+  """
+
+  outputs: int = 64
+  resolution: int = 32
+  width: int = 64
+  channels: int = 3
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
+    """x [B, resolution, resolution, channels] -> [B, outputs], float32.
+
+    Raises:
+      ConfigError: for a resolution that is not one of `RESOLUTIONS`.
+    """
+    x = halvings(self, x, train, batch_norm=True)
+    return Dense(self.outputs)(x.reshape(len(x), -1))
+
+
 def generator(spec: NetSpec, /, *, width: int = 32, dtype: jnp.dtype = jnp.float32) -> Net:
   """A `Generator` from one latent, or several vectors such as a label and a latent, to square images.
 
@@ -174,6 +195,44 @@ def trunk(spec: NetSpec, /, *, width: int = 32, features: int = 1024, dtype: jnp
   return from_spec(Trunk(features, resolution, width, channels, dtype), spec)
 
 
+def encoder(spec: NetSpec, /, *, width: int = 32, dtype: jnp.dtype = jnp.float32) -> Net:
+  """An `Encoder` of square images to a vector, such as a latent.
+
+  Raises:
+    ConfigError: if the game gives it or asks for something else, or `width` is below 1.
+  """
+  resolution, channels = square_image(only_input(spec))
+  positive(width=width)
+  if spec.output is None or len(spec.output) != 1:
+    raise ConfigError("it gives a vector, and the game asks for something else")
+  return from_spec(Encoder(spec.output[0], resolution, width, channels, dtype), spec)
+
+
+def from_vectors(net: Any, z: jax.Array, width: int, train: bool) -> jax.Array:
+  """A generator's first layer within its compact call: z [B, d] -> [B, 4, 4, width], float32; `net` has a `dtype`."""
+  # A transposed convolution of a single pixel is a matrix product: y[:, i, j] = z @ kernel[i, j].
+  kernel = net.param("kernel", _init, (4, 4, z.shape[-1], width), jnp.float32)
+  x = product(z.astype(net.dtype), kernel.transpose(2, 0, 1, 3).reshape(z.shape[-1], -1))
+  return nn.relu(_BatchNorm()(x.reshape(-1, 4, 4, width), train))
+
+
+def doubled(net: Any, x: jax.Array, width: int, train: bool) -> jax.Array:
+  """A fractionally strided convolution of a generator within its compact call: [B, H, W, C] -> [B, 2H, 2W, width]."""
+  x = UpsampleConv(width, use_bias=False, kernel_init=_init, dtype=net.dtype)(x)
+  return nn.relu(_BatchNorm()(x, train))
+
+
+def image(net: Any, x: jax.Array) -> jax.Array:
+  """A generator's last layer within its compact call, before its tanh; `net` has the number of `channels`."""
+  return UpsampleConv(net.channels, kernel_init=_init)(x)
+
+
+def halved(net: Any, x: jax.Array, width: int, train: bool, batch_norm: bool) -> jax.Array:
+  """A strided convolution of a discriminator within its compact call: [B, H, W, C] -> [B, H / 2, W / 2, width]."""
+  x = Conv(width, strides=(2, 2), use_bias=not batch_norm, kernel_init=_init, dtype=net.dtype)(x)
+  return nn.leaky_relu(_BatchNorm()(x, train) if batch_norm else x, 0.2)
+
+
 def halvings(net: Any, x: jax.Array, train: bool, batch_norm: bool) -> jax.Array:
   """The strided convolutions of a discriminator, from its images down to 4x4, within its compact call.
 
@@ -188,9 +247,7 @@ def halvings(net: Any, x: jax.Array, train: bool, batch_norm: bool) -> jax.Array
   """
   chex.assert_shape(x, (None, net.resolution, net.resolution, net.channels))
   for i, width in enumerate(_widths(net.resolution, net.width)):
-    normed = batch_norm and i > 0
-    x = Conv(width, strides=(2, 2), use_bias=not normed, kernel_init=_init, dtype=net.dtype)(x)
-    x = nn.leaky_relu(_BatchNorm()(x, train) if normed else x, 0.2)
+    x = halved(net, x, width, train, batch_norm and i > 0)
   return x
 
 

@@ -20,7 +20,7 @@ from gan_jax.errors import ConfigError
 from gan_jax.game import Net, NetSpec
 from gan_jax.nets._sizes import channels_of, check_sizes
 from gan_jax.nets.adapt import from_spec, only_input, square_image
-from gan_jax.nets.conv import Conv, conv, upsample_conv
+from gan_jax.nets.conv import Conv, conv, smeared, upsample_conv
 from gan_jax.nets.layers import BatchNorm, ConditionalBatchNorm, Dense, SpectralNorm
 
 _init = nn.initializers.variance_scaling(2.0, "fan_avg", "uniform")
@@ -42,7 +42,7 @@ class UpsampledConv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """[B, H, W, C] -> [B, 2H, 2W, features], by parameters `kernel` [3, 3, C, features] and `bias` [features]."""
     kernel, bias = _parameters(self, x.shape[-1])
-    return upsample_conv(x.astype(self.dtype), _smeared(kernel).astype(self.dtype)).astype(jnp.float32) + bias
+    return upsample_conv(x.astype(self.dtype), smeared(kernel).astype(self.dtype)).astype(jnp.float32) + bias
 
 
 class PooledConv(nn.Module):
@@ -60,19 +60,13 @@ class PooledConv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     """[B, 2H, 2W, C] -> [B, H, W, features], by parameters `kernel` [3, 3, C, features] and `bias` [features]."""
     kernel, bias = _parameters(self, x.shape[-1])
-    kernel = (0.25 * _smeared(kernel)).astype(self.dtype)
+    kernel = (0.25 * smeared(kernel)).astype(self.dtype)
     return conv(x.astype(self.dtype), kernel, strides=(2, 2), padding=((1, 1), (1, 1))).astype(jnp.float32) + bias
 
 
 def _parameters(module, channels):
   kernel = module.param("kernel", _init, (3, 3, channels, module.features), jnp.float32)
   return kernel, module.param("bias", nn.initializers.zeros, (module.features,), jnp.float32).reshape(1, 1, 1, -1)
-
-
-def _smeared(kernel):
-  """[3, 3, ...] -> [4, 4, ...]: the kernel convolved with a square of 2x2 ones."""
-  rows = jnp.pad(kernel, ((0, 1), (0, 0), (0, 0), (0, 0))) + jnp.pad(kernel, ((1, 0), (0, 0), (0, 0), (0, 0)))
-  return jnp.pad(rows, ((0, 0), (0, 1), (0, 0), (0, 0))) + jnp.pad(rows, ((0, 0), (1, 0), (0, 0), (0, 0)))
 
 
 class GeneratorBlock(nn.Module):

@@ -17,29 +17,40 @@ import jax.numpy as jnp
 from gan_jax.errors import ConfigError
 from gan_jax.game import Net, NetSpec
 from gan_jax.nets.adapt import from_spec, only_input, positive, square_image
-from gan_jax.nets.conv import Conv, UpsampleConv, upsample_conv
+from gan_jax.nets.conv import Conv, UpsampleConv, smeared, upsample_conv
 from gan_jax.nets.layers import InstanceNorm
 
 _init = nn.initializers.normal(0.02)
 
 
-class ResnetGenerator(nn.Module):
-  """CycleGAN's generator: two halvings, residual blocks at a quarter of the size, two doublings.
-
-  In the paper's notation c7s1-64, d128, d256, R256 times `blocks`, u128, u64, c7s1-3; the last ends in tanh. The 7x7
-  convolutions and those of the blocks see a reflected border, the strided ones zeros.
+class _Resnet(nn.Module):
+  """What a residual generator and its parts have in common.
 
   Attributes:
     width: channels of the first layer; the paper's 64.
     blocks: how many residual blocks; the paper has 6 for 128x128 and 9 from 256x256 on.
-    channels: of the images that come out; what comes in may have another number.
-    dtype: what convolutions compute in, but for the last; all else is float32.
+    dtype: what convolutions compute in, but for the one that makes images; all else is float32.
   """
 
   width: int = 64
   blocks: int = 6
-  channels: int = 3
   dtype: Any = jnp.float32
+
+
+class _OfImages(_Resnet):
+  """Attributes: `channels` of the images that come out, and `upsampling` as `doublings` has it."""
+
+  channels: int = 3
+  upsampling: str = "fractional"
+
+
+class ResnetGenerator(_OfImages):
+  """CycleGAN's generator: two halvings, residual blocks at a quarter of the size, two doublings.
+
+  In the paper's notation c7s1-64, d128, d256, R256 times `blocks`, u128, u64, c7s1-3; the last ends in tanh. The 7x7
+  convolutions and those of the blocks see a reflected border, the strided ones zeros. What comes in may have another
+  number of channels than what comes out.
+  """
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -48,21 +59,69 @@ class ResnetGenerator(nn.Module):
     Raises:
       ConfigError: if the height or the width is not a multiple of 4, or below 8.
     """
-    chex.assert_rank(x, 4)
-    _check_resnet_size(x.shape[1:3])
-    normed: dict[str, Any] = dict(use_bias=False, kernel_init=_init, dtype=self.dtype)
-    x = nn.relu(InstanceNorm()(Conv(self.width, (7, 7), padding="VALID", **normed)(_reflect(x, 3))))
-    for i in (2, 4):
-      x = Conv(self.width * i, (3, 3), (2, 2), ((1, 0), (1, 0)), **normed)(x)
-      x = nn.relu(InstanceNorm()(x))
-    for _ in range(self.blocks):
-      y = Conv(self.width * 4, (3, 3), padding="VALID", **normed)(_reflect(x, 1))
-      y = nn.relu(InstanceNorm()(y))
-      y = Conv(self.width * 4, (3, 3), padding="VALID", **normed)(_reflect(y, 1))
-      x = x + InstanceNorm()(y)
-    for i in (2, 1):
-      x = nn.relu(InstanceNorm()(FractionalConv(self.width * i, self.dtype)(x)))
-    return jnp.tanh(Conv(self.channels, (7, 7), padding="VALID", kernel_init=_init)(_reflect(x, 3)))
+    return doublings(self, residuals(self, halvings(self, x)))
+
+
+class Encoder(_Resnet):
+  """The first part of a `ResnetGenerator`, up to the last of its residual blocks, of which it may have none."""
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """x [B, H, W, C] -> maps [B, H / 4, W / 4, 4 width], float32."""
+    return residuals(self, halvings(self, x))
+
+
+class Blocks(_Resnet):
+  """Residual blocks of a `ResnetGenerator` by themselves; `width` is a quarter of the maps' channels."""
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps [B, H, W, C] -> maps of the same shape, float32."""
+    return residuals(self, x)
+
+
+class Decoder(_OfImages):
+  """The last part of a `ResnetGenerator`, residual blocks first, of which it may have none."""
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps [B, H / 4, W / 4, 4 width] -> images [B, H, W, channels] in [-1, 1], float32."""
+    return doublings(self, residuals(self, x))
+
+
+def halvings(net: Any, x: jax.Array) -> jax.Array:
+  """c7s1-64, d128, d256 within a module's compact call: images [B, H, W, C] to maps at a quarter of the size."""
+  chex.assert_rank(x, 4)
+  _check_resnet_size(x.shape[1:3])
+  normed: dict[str, Any] = dict(use_bias=False, kernel_init=_init, dtype=net.dtype)
+  x = nn.relu(InstanceNorm()(Conv(net.width, (7, 7), padding="VALID", **normed)(_reflect(x, 3))))
+  for i in (2, 4):
+    x = Conv(net.width * i, (3, 3), (2, 2), ((1, 0), (1, 0)), **normed)(x)
+    x = nn.relu(InstanceNorm()(x))
+  return x
+
+
+def residuals(net: Any, x: jax.Array) -> jax.Array:
+  """R256 times `net.blocks` within a module's compact call."""
+  normed: dict[str, Any] = dict(padding="VALID", use_bias=False, kernel_init=_init, dtype=net.dtype)
+  for _ in range(net.blocks):
+    y = Conv(x.shape[-1], (3, 3), **normed)(_reflect(x, 1))
+    y = nn.relu(InstanceNorm()(y))
+    y = Conv(x.shape[-1], (3, 3), **normed)(_reflect(y, 1))
+    x = x + InstanceNorm()(y)
+  return x
+
+
+def doublings(net: Any, x: jax.Array) -> jax.Array:
+  """u128, u64, c7s1-3 and tanh within a module's compact call: maps to images of four times the size.
+
+  `net.upsampling` is "fractional" for the paper's convolutions of stride 1/2, where neighbouring pixels are made by
+  different entries of the kernel; or "resize" for a 3x3 convolution of the map with each pixel doubled, where all of
+  them are made by all entries, and a constant stays a constant: Odena, Dumoulin and Olah 2016.
+  """
+  for i in (2, 1):
+    x = nn.relu(InstanceNorm()(_UPSAMPLING[net.upsampling](net.width * i, net.dtype)(x)))
+  return jnp.tanh(Conv(net.channels, (7, 7), padding="VALID", kernel_init=_init)(_reflect(x, 3)))
 
 
 class UnetGenerator(nn.Module):
@@ -159,16 +218,73 @@ class PatchDiscriminator(nn.Module):
     return Conv(1, kernel_init=_init, **window)(x)
 
 
-def resnet(spec: NetSpec, /, *, width: int = 64, blocks: int = 6, dtype: jnp.dtype = jnp.float32) -> Net:
+def resnet(
+  spec: NetSpec,
+  /,
+  *,
+  width: int = 64,
+  blocks: int = 6,
+  upsampling: str = "fractional",
+  dtype: jnp.dtype = jnp.float32,
+) -> Net:
   """A `ResnetGenerator` from square images to square images.
 
   Raises:
-    ConfigError: if the game has other shapes, or `width` or `blocks` is below 1.
+    ConfigError: if the game has other shapes, `width` or `blocks` is below 1, or `upsampling` is unknown.
   """
   square_image(only_input(spec))
   _, channels = square_image(spec.output)
   positive(width=width, blocks=blocks)
-  return from_spec(ResnetGenerator(width, blocks, channels, dtype), spec)
+  _check_upsampling(upsampling)
+  return from_spec(ResnetGenerator(width, blocks, dtype, channels, upsampling), spec)
+
+
+def encoder(spec: NetSpec, /, *, width: int = 64, blocks: int = 3, dtype: jnp.dtype = jnp.float32) -> Net:
+  """An `Encoder` of square images, for games that share what comes behind it.
+
+  Raises:
+    ConfigError: if the game gives it something else, `width` is below 1, or `blocks` below 0.
+  """
+  square_image(only_input(spec))
+  positive(width=width)
+  _check_blocks(blocks)
+  return from_spec(Encoder(width, blocks, dtype), spec)
+
+
+def blocks(spec: NetSpec, /, *, blocks: int = 1, dtype: jnp.dtype = jnp.float32) -> Net:
+  """`Blocks` on an encoder's maps.
+
+  Raises:
+    ConfigError: if the game gives it something else, or `blocks` is below 1.
+  """
+  _, channels = square_image(only_input(spec))
+  positive(blocks=blocks)
+  return from_spec(Blocks(channels // 4, blocks, dtype), spec)
+
+
+def decoder(
+  spec: NetSpec,
+  /,
+  *,
+  width: int = 64,
+  blocks: int = 3,
+  upsampling: str = "fractional",
+  dtype: jnp.dtype = jnp.float32,
+) -> Net:
+  """A `Decoder` to square images, of maps of a quarter of their size.
+
+  Raises:
+    ConfigError: if the game gives it or asks for something else, `width` is below 1, `blocks` below 0, or `upsampling`
+      is unknown.
+  """
+  side, _ = square_image(only_input(spec))
+  resolution, channels = square_image(spec.output)
+  if resolution != 4 * side:
+    raise ConfigError(f"it makes images of {4 * side}x{4 * side} of these maps, and the game asks for {resolution}")
+  positive(width=width)
+  _check_blocks(blocks)
+  _check_upsampling(upsampling)
+  return from_spec(Decoder(width, blocks, dtype, channels, upsampling), spec)
 
 
 def unet(spec: NetSpec, /, *, width: int = 64, dropout: float = 0.0, dtype: jnp.dtype = jnp.float32) -> Net:
@@ -221,6 +337,37 @@ class FractionalConv(nn.Module):
     # With a row and a column of zeros it is a 4x4 kernel, whose form on the CPU multiplies no zeros of the input.
     kernel = jnp.pad(kernel, ((1, 0), (1, 0), (0, 0), (0, 0)))
     return upsample_conv(x.astype(self.dtype), kernel.astype(self.dtype)).astype(jnp.float32)
+
+
+class ResizedConv(nn.Module):
+  """A 3x3 convolution without bias of the map with each pixel doubled in both directions.
+
+  Attributes:
+    features: output channels.
+    dtype: what the convolution computes in; the parameter and the output are float32.
+  """
+
+  features: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """[B, H, W, C] -> [B, 2H, 2W, features], by a float32 parameter `kernel` [3, 3, C, features]."""
+    kernel = self.param("kernel", _init, (3, 3, x.shape[-1], self.features), jnp.float32)
+    return upsample_conv(x.astype(self.dtype), smeared(kernel).astype(self.dtype)).astype(jnp.float32)
+
+
+_UPSAMPLING = {"fractional": FractionalConv, "resize": ResizedConv}
+
+
+def _check_upsampling(upsampling):
+  if upsampling not in _UPSAMPLING:
+    raise ConfigError(f"upsampling is {upsampling!r}; it is {' or '.join(map(repr, _UPSAMPLING))}")
+
+
+def _check_blocks(blocks):
+  if not isinstance(blocks, numbers.Integral) or isinstance(blocks, bool) or blocks < 0:
+    raise ConfigError(f"blocks is {blocks!r}; it has to be an integer of at least 0")
 
 
 def _check_resnet_size(size):

@@ -139,7 +139,7 @@ def test_only_training_images_are_drawn_each_domain_by_itself(dataset):
 def test_resolution():
   other = mnist2colour(28)
   assert other.shape == (28, 28, 3) and other.test["y"].shape == (500, 28, 28, 3)
-  with pytest.raises(ValueError, match="resolution is 114, but the patches of mnist2colour are at most 113 pixels"):
+  with pytest.raises(ValueError, match="resolution is 114, but patches of the photographs are at most 113 pixels"):
     mnist2colour(114)
   with pytest.raises(ValueError, match="at least 1 pixel, not 0"):
     mnist2colour(0)

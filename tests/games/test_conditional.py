@@ -286,7 +286,7 @@ def test_a_game_of_images_translates_them_and_keeps_its_noise(latent_dim):
   assert game.sample is None and game.labels == 0
   found = game.translate(*nets, KEY, jnp.asarray(IMAGES), "condition", "x")
   np.testing.assert_allclose(found, 0.7 * IMAGES + 100.0 + 10.0 * latent_dim, rtol=1e-6)
-  with pytest.raises(ConfigError, match="no translation from 'x' to 'condition'; there is condition to x"):
+  with pytest.raises(ConfigError, match="no translation from 'x' to 'condition'; the game translates condition to x"):
     game.translate(*nets, KEY, jnp.asarray(IMAGES), "x", "condition")
 
 

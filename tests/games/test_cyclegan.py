@@ -324,13 +324,48 @@ def test_translations_are_those_outside_of_training():
   assert game.sample is None
 
 
+def test_domains_of_other_names_are_played_the_same():
+  """Batches, pools, scores and translations have the data's names; nets are those of the first and the second."""
+  named = {"x": "photo", "y": "Monet"}
+  game, other = line_game(), line_game(data=DataSpec(SHAPE, 0, ("photo", "Monet")))
+  assert game.directions == (("x", "y"), ("y", "x")) and other.directions == (("photo", "Monet"), ("Monet", "photo"))
+  assert other.nets.keys() == game.nets.keys()
+  (one, rows), (same, others) = (
+    jax.jit(train.make_step(g))(train.init(g, KEY), {named[k] if g is other else k: v[None] for k, v in BATCH.items()})
+    for g in (game, other)
+  )
+  chex.assert_trees_all_equal((one.params, one.stats, one.ema), (same.params, same.stats, same.ema))
+  for domain, name in named.items():
+    chex.assert_trees_all_equal(one.memory[domain], same.memory[name])
+    for what in ("real", "fake"):
+      assert rows[f"discriminators/{what}_{domain}"] == others[f"discriminators/{what}_{name}"]
+  given = same.params, same.stats, KEY, BATCH["x"]
+  chex.assert_trees_all_equal(other.translate(*given, "photo", "Monet"), game.translate(*given, "x", "y"))
+  chex.assert_trees_all_equal(other.translate(*given, "Monet", "photo"), game.translate(*given, "y", "x"))
+  with pytest.raises(ConfigError, match="from 'x' to 'y'; the game translates photo to Monet, Monet to photo"):
+    other.translate(*given, "x", "y")
+
+
+def test_the_cycle_weight_may_be_a_schedule_of_the_round():
+  """0 in round 0, 3 in round 1, 6 in round 2; the identity weight is a part of it."""
+  weight = optax.linear_schedule(0.0, 6.0, 2)
+  game = line_game(loss=NOTHING, cycle_weight=weight, identity_weight=0.5, tx=optax.sgd(0.0))
+  state, found = train.init(game, KEY), []
+  for _ in range(4):
+    state, row = jax.jit(train.make_step(game))(state, {k: v[None] for k, v in BATCH.items()})
+    found.append(float(row["generators/loss"]) / float(row["generators/cycle"] + 0.5 * row["generators/identity"]))
+  np.testing.assert_allclose(found, [0.0, 3.0, 6.0, 6.0], rtol=1e-5)
+
+
 def test_specs_are_images_to_images_and_patches_of_two_domains():
   image = (8, 8, 3)
   specs = cyclegan.specs(DataSpec(image, 0, ("x", "y")), cycle_weight=1.0)
   assert {specs[name] for name in GENERATORS} == {NetSpec((image,), image)}
   assert {specs[name] for name in DISCRIMINATORS} == {NetSpec((image,), None)}
-  with pytest.raises(ConfigError, match="translates between two domains, x and y, and the data has x"):
-    cyclegan.specs(DataSpec(image))
+  assert cyclegan.specs(DataSpec(image, 0, ("photo", "Monet"))) == specs
+  for domains in (("x",), ("x", "y", "z")):
+    with pytest.raises(ConfigError, match=f"translates between two domains, and the data has {', '.join(domains)};"):
+      cyclegan.specs(DataSpec(image, 0, domains))
 
 
 @pytest.mark.parametrize(

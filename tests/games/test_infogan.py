@@ -12,7 +12,7 @@ from gan_jax import train
 from gan_jax.game import Net
 from gan_jax.games import infogan
 from gan_jax.games.infogan import Codes
-from gan_jax.losses import adversarial
+from gan_jax.losses import adversarial, information
 from gan_jax.losses.adversarial import AdversarialLoss
 from gan_jax.nets import mlp
 from gan_jax.nets.adapt import from_linen
@@ -103,7 +103,7 @@ def test_each_term_moves_its_nets_and_no_other(owner, classes, numbers, loss):
 def test_who_owns_what(owner, owned):
   game = linear_game(recognition_owner=owner, discriminator_steps=3)
   assert [set(game.players[name].owns) for name in ("discriminator", "generator")] == [set(nets) for nets in owned]
-  assert game.draws == 3 and game.averaged == ("generator",)
+  assert game.draws == 3 and set(game.averaged) == {*EVERYTHING, "generator"}
 
 
 def gradient(game, player, net, pick):
@@ -224,6 +224,49 @@ def test_losses_are_v_less_the_weighted_bounds(owner):
       if player == "discriminator":
         scores = [metrics[f"discriminator/{name}"] for name in ("real", "fake")]
         np.testing.assert_allclose(scores, [2.0, 0.5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("owner", ["discriminator", "generator"])
+def test_the_information_of_pairs_is_of_real_data_and_its_owners_alone(owner):
+  """Views are x + c with one c each; Q's logits are the trunk's features, of which 0 to 2 and 3 to 4 are codes."""
+  draws, keys, x = [], [], normal_batch(KEY)["x"]
+
+  def view(key, x):
+    keys.append(tuple(jax.random.key_data(key).tolist()))
+    draws.append(jax.random.normal(key, (1, 1)))
+    return x + draws[-1]
+
+  features = fixed(lambda p, x: p * jnp.tile(x, 4)[:, :7], jnp.ones((1, 1)))
+  scores = fixed(lambda p, h: p * h[:, 0], jnp.ones(1))
+  nets = {
+    "trunk": features,
+    "discriminator": scores,
+    "recognition": fixed(lambda p, h: p * h, jnp.ones((1, 1))),
+    "augment": view,
+  }
+  plain = linear_game(**nets, recognition_owner=owner)
+  game = linear_game(**nets, recognition_owner=owner, paired_weight=lambda step: 0.25 * (step + 2))
+  state = train.init(game, KEY)
+  for player in ("discriminator", "generator"):
+    draws.clear()
+    keys.clear()
+    loss = lambda game: game.players[player].loss(state.params, state, {"x": x}, KEY)
+    (value, aux), before = loss(game), loss(plain)[0]
+    if player != owner:
+      assert float(value) == float(before) and "paired_categorical_0" not in aux.metrics
+      continue
+    logits = [jnp.tile(x + c, 4) for c in draws[2:4]]
+    assert len({float(c[0, 0]) for c in draws[:4]}) == 4
+    spent, parts = set(), [*jax.random.split(KEY, 9)]  # what the move draws from, split once and twice again
+    for _ in range(3):
+      spent |= {tuple(jax.random.key_data(part).tolist()) for part in parts}
+      parts = [half for part in parts for half in jax.random.split(part)]
+    assert not {*keys[2:4]} & spent
+    of = lambda part: information.paired_information(*(jax.nn.log_softmax(each[:, part]) for each in logits))
+    pairs = [float(of(slice(0, 3))), float(of(slice(3, 5)))]
+    assert min(pairs) > 0.01
+    np.testing.assert_allclose([aux.metrics[f"paired_categorical_{i}"] for i in range(2)], pairs, rtol=1e-5)
+    np.testing.assert_allclose(before - value, 0.5 * sum(pairs), rtol=1e-4)
 
 
 @pytest.mark.parametrize("owner", ["discriminator", "generator"])
@@ -458,6 +501,20 @@ def test_weights_are_an_axis():
     single = jax.jit(lambda i=i: params(*weights[i]))()
     chex.assert_trees_all_close(jax.tree.map(lambda leaf: leaf[i], swept), single, rtol=1e-4, atol=1e-5)
   assert len(np.unique(swept["generator"]["w"][:, 3, 0])) == 4
+
+
+def test_weights_may_be_schedules_of_the_round():
+  """A weight that rises from 0 to 2 in two rounds is 0, 1 and 2 times the bound, of the generator's loss."""
+  rising = optax.linear_schedule(0.0, 2.0, 2)
+  scheduled, whole = (linear_game(categorical_weight=w, continuous_weight=0.0, loss=NOTHING) for w in (rising, 1.0))
+  state = train.init(scheduled, KEY)
+  value = lambda game, step: game.players["generator"].loss(
+    state.params, state.replace(step=step), normal_batch(KEY), KEY
+  )
+  for step, weight in enumerate((0.0, 1.0, 2.0, 2.0)):
+    found, one = (value(game, jnp.int32(step))[0] for game in (scheduled, whole))
+    np.testing.assert_allclose(found, weight * one, rtol=1e-6)
+    assert float(one) != 0.0
 
 
 class Trunk(nn.Module):

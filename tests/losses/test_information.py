@@ -170,6 +170,34 @@ def test_the_floor():
   np.testing.assert_allclose(most, 4.38, atol=5e-3)
 
 
+def test_paired_information_is_that_of_the_joint_distribution():
+  """Against the definition in float64, in which each pair of views also counts the other way round."""
+  p, q = (np.exp(log) / np.exp(log).sum(1, keepdims=True) for log in (LOGITS.astype(float), 2.0 * LOGITS[::-1]))
+  joint = np.mean([(np.outer(a, b) + np.outer(b, a)) / 2 for a, b in zip(p, q)], axis=0)
+  independent = np.outer(joint.sum(1), joint.sum(0))
+  expected = np.sum(joint * np.log(joint / independent))
+  found = information.paired_information(jnp.log(p), jnp.log(q))
+  np.testing.assert_allclose(found, expected, rtol=1e-4)
+  assert expected > 1e-3
+
+
+def test_paired_information_by_hand():
+  """log K of classes that are sure, alike and used alike; 0 where the other view says nothing of the first."""
+  sure, log = jnp.log(jnp.eye(4)), np.log
+  np.testing.assert_allclose(information.paired_information(sure, sure), log(4), rtol=1e-6)
+  np.testing.assert_allclose(information.paired_information(sure[:2], sure[:2]), log(2), rtol=1e-6)
+  np.testing.assert_allclose(information.paired_information(*[sure[jnp.array([0, 0])]] * 2), 0.0, atol=1e-6)
+  every = jnp.log(jnp.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]) / 2)  # two of four classes, by a coin each
+  np.testing.assert_allclose(information.paired_information(every, every), log(2), rtol=1e-6)
+  unrelated = sure[jnp.array([0, 0, 1, 1])], sure[jnp.array([0, 1, 0, 1])]
+  np.testing.assert_allclose(information.paired_information(*unrelated), 0.0, atol=1e-6)
+
+
+def test_paired_information_has_gradients_where_classes_are_sure():
+  value = lambda logits: information.paired_information(*(jax.nn.log_softmax(logits),) * 2)
+  chex.assert_tree_all_finite(jax.value_and_grad(value)(1e3 * jnp.eye(4)))
+
+
 def test_jit_and_vmap_agree():
   def all_of_them(logits, codes, smallest):
     continuous = logits[:, :2]

@@ -23,13 +23,21 @@ CASES = {  # a spec, small settings, and the shape that the net gives
   "mlp.head": (NetSpec(((2, 2, 2),), (7,)), {"hidden": (6,)}, (7,)),
   "dcgan.generator": (NetSpec(((5,),), IMAGE), {"width": 4}, IMAGE),
   "dcgan.discriminator": (NetSpec(((16, 16, 1),), ()), {"width": 4}, ()),
+  "dcgan.encoder": (NetSpec((IMAGE,), (6,)), {"width": 4}, (6,)),
   "dcgan.trunk": (NetSpec((IMAGE,), None), {"width": 4, "features": 6}, (6,)),
   "conditional.two_part": (NetSpec((IMAGE, (5,)), ()), {"width": 4, "features": 6}, ()),
   "conditional.plain": (NetSpec((IMAGE, (8, 8, 1)), ()), {"width": 4}, ()),
   "conditional.projection": (NetSpec((IMAGE, (5,)), ()), {"width": 4}, ()),
+  "parts.first_doublings": (NetSpec(((5,),), None), {"width": 8}, (8, 8, 4)),
+  "parts.last_doublings": (NetSpec(((2, 2, 8),), IMAGE), {}, IMAGE),
+  "parts.first_halvings": (NetSpec((IMAGE,), None), {"width": 4}, (4, 4, 4)),
+  "parts.last_halvings": (NetSpec(((8, 8, 4),), (6,)), {}, (6,)),
   "progressive.generator": (NetSpec(((5,), ()), IMAGE), {"width": 4}, IMAGE),
   "progressive.critic": (NetSpec((IMAGE, ()), ()), {"width": 4}, ()),
   "translation.resnet": (NetSpec(((8, 8, 1),), IMAGE), {"width": 4, "blocks": 1}, IMAGE),
+  "translation.encoder": (NetSpec((IMAGE,), None), {"width": 4, "blocks": 1}, (2, 2, 16)),
+  "translation.blocks": (NetSpec(((4, 4, 8),), None), {"blocks": 1}, (4, 4, 8)),
+  "translation.decoder": (NetSpec(((2, 2, 16),), IMAGE), {"width": 4, "blocks": 1, "upsampling": "resize"}, IMAGE),
   "translation.unet": (NetSpec(((8, 8, 1),), IMAGE), {"width": 4}, IMAGE),
   "translation.patches": (NetSpec(((16, 16, 3),), None), {"width": 4, "layers": 1}, (6, 6, 1)),
   "resnet.generator": (NetSpec(((3,), (5,)), (16, 16, 1)), {"width": 4}, (16, 16, 1)),
@@ -189,7 +197,7 @@ POINTS = r"square images \[H, H, C\], and the game asks for \[2\]"
       (builder, TWO_INPUTS, r"it takes one input, and the game gives it 2, \[8, 8, 3\] and \[5\]")
       for name, builder in BUILDERS.items()
       if not name.startswith(("mlp.", "conditional.", "progressive."))
-      and name not in ("dcgan.generator", "resnet.generator", "translation.patches")
+      and name not in ("dcgan.generator", "parts.first_doublings", "resnet.generator", "translation.patches")
     ),
     (mlp.generator, NetSpec(((2,),), None), "the shape of its output, which this game leaves open"),
     (mlp.head, NetSpec(((2,),), None), "the shape of its output, which this game leaves open"),

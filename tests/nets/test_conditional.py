@@ -54,8 +54,9 @@ def test_two_parts_by_hand():
   f = features(X, p["Conv_0"])
   hidden = leaky(f @ p["Dense_0"]["kernel"] + p["Dense_0"]["bias"] + np.asarray(C) @ p["Dense_1"]["kernel"])
   assert hidden.shape == (6, 7)
-  match = (hidden @ p["Dense_2"]["kernel"])[:, 0]
-  np.testing.assert_allclose(score(X, C), last_layer(f, p["Score_0"]) + match, rtol=1e-4, atol=1e-4)
+  r, m = np.split(p["Dense_2"]["kernel"], [f.shape[1]])
+  realism, match = last_layer(f, {"kernel": r, "bias": p["Dense_2"]["bias"]}), (hidden @ m)[:, 0]
+  np.testing.assert_allclose(score(X, C), realism + match, rtol=1e-4, atol=1e-4)
 
 
 def test_a_plain_label_is_constant_maps():
@@ -81,7 +82,11 @@ def test_the_trunk_is_dcgans(builder):
   alone = shapes(dcgan.discriminator(NetSpec(((32, 32, 1),), ()), width=4))
   trunk = {name: leaves for name, leaves in alone[0].items() if name not in ("kernel", "bias")}
   assert {name: leaves for name, leaves in pair[0].items() if name in trunk} == trunk and pair[1] == alone[1]
-  assert pair[0]["Score_0"] == {name: alone[0][name] for name in ("kernel", "bias")}
+  if builder is conditional.two_part:  # whose last layer reads 128 units too
+    assert pair[0]["Dense_2"]["kernel"].shape == (np.prod(alone[0]["kernel"].shape) + 128, 1)
+    assert pair[0]["Dense_2"]["bias"] == alone[0]["bias"]
+  else:
+    assert pair[0]["Score_0"] == {name: alone[0][name] for name in ("kernel", "bias")}
   assert len(trunk) == 5
 
 

@@ -8,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gan_jax.errors import ConfigError
 from gan_jax.game import NetSpec
+from gan_jax.nets import translation
 from gan_jax.nets.adapt import from_spec
 from gan_jax.nets.layers import InstanceNorm
-from gan_jax.nets.translation import FractionalConv, PatchDiscriminator, ResnetGenerator, UnetGenerator
+from gan_jax.nets.translation import FractionalConv, PatchDiscriminator, ResizedConv, ResnetGenerator, UnetGenerator
 
 KEY = jax.random.key(0)
 
@@ -304,3 +306,41 @@ def test_bfloat16(net):
   assert 0.0 < np.sqrt(np.mean((y - exact) ** 2)) < 0.05 * exact.std()
   if net is not NETS[2]:
     assert np.abs(y).max() <= 1.0 and y.min() < -0.9 and y.max() > 0.9
+
+
+def test_resizing_is_a_convolution_of_the_doubled_map():
+  """By NumPy; and what is constant stays so but for the border, where fractional strides make a checkerboard."""
+  x = images(2, 4, 6, 3)
+  output, p = with_variables(ResizedConv(5), x)
+  doubled = np.repeat(np.repeat(x, 2, 1), 2, 2)
+  np.testing.assert_allclose(output, convolve(doubled, p["kernel"], padding=(1, 1)), atol=1e-5)
+  flat = np.ones((1, 6, 6, 1), np.float32)
+  inner = {layer: with_variables(layer(1), flat)[0][0, 2:-2, 2:-2, 0] for layer in (ResizedConv, FractionalConv)}
+  assert np.ptp(inner[ResizedConv]) < 1e-6 < 0.1 < np.ptp(inner[FractionalConv])
+
+
+def test_the_parts_make_the_whole():
+  """An encoder of two blocks, a block, and a decoder of none are a generator of three, with the same kernels."""
+  x = images(2, 8, 8, 3)
+  whole, p = with_variables(ResnetGenerator(width=2, blocks=3, upsampling="resize"), x)
+  convolutions = iter([p[f"Conv_{i}"] for i in range(10)])
+  take = lambda n: {f"Conv_{i}": next(convolutions) for i in range(n)}
+  first, middle = take(3 + 4), take(2)
+  last = {"Conv_0": next(convolutions)} | {f"ResizedConv_{i}": p[f"ResizedConv_{i}"] for i in (0, 1)}
+  maps = translation.Encoder(width=2, blocks=2).apply({"params": first}, x)
+  assert maps.shape == (2, 2, 2, 8)
+  maps = translation.Blocks(width=2, blocks=1).apply({"params": middle}, maps)
+  found = translation.Decoder(width=2, blocks=0, channels=3, upsampling="resize").apply({"params": last}, maps)
+  np.testing.assert_allclose(found, whole, atol=1e-5)
+
+
+def test_what_the_parts_refuse():
+  image, maps = NetSpec(((32, 32, 3),), (32, 32, 3)), (8, 8, 64)
+  with pytest.raises(ConfigError, match="upsampling is 'nearest'"):
+    translation.resnet(image, upsampling="nearest")
+  with pytest.raises(ConfigError, match="makes images of 32x32 of these maps, and the game asks for 64"):
+    translation.decoder(NetSpec((maps,), (64, 64, 3)))
+  with pytest.raises(ConfigError, match="blocks is -1"):
+    translation.encoder(NetSpec(((32, 32, 3),), None), blocks=-1)
+  with pytest.raises(ConfigError, match="blocks is 0"):
+    translation.blocks(NetSpec((maps,), None), blocks=0)

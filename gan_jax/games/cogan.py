@@ -1,0 +1,153 @@
+"""CoGAN: images of several domains from one latent, without pairs. Liu and Tuzel 2016, "Coupled generative adversarial
+networks":
+
+    max_{G_x, G_y} min_{D_x, D_y} V(D_x, G_x) + V(D_y, G_y),
+
+where the generators' first layers are the same, and so are the discriminators' last: what decides of what an image
+shows is common, and what decides of how it looks is a domain's own.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+
+from gan_jax import priors
+from gan_jax.augment import Augment
+from gan_jax.errors import ConfigError
+from gan_jax.forward import forward
+from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, optimizer_of
+from gan_jax.games import _domains
+from gan_jax.games._abilities import evaluated
+from gan_jax.games.gan import augmented
+from gan_jax.losses.adversarial import AdversarialLoss
+
+_OWNS = {
+  "discriminators": ("discriminator_first", "discriminator_last"),
+  "generators": ("generator_first", "generator_last"),
+  _domains.DOMAIN_DISCRIMINATOR: (_domains.DOMAIN_DISCRIMINATOR,),
+}
+
+
+def specs(data: DataSpec, *, latent_dim: int, domain_weight: float | None = None, **_: Any) -> dict[str, NetSpec]:
+  """G in two parts, z -> maps -> x, and D likewise, x -> maps -> score; with a `domain_weight` a net beside it.
+
+  Raises:
+    ConfigError: if `latent_dim` is below 1, or the data has one domain alone.
+  """
+  if latent_dim < 1:
+    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
+  domains = _domains.several(data, "cogan")
+  return {
+    "generator_first": NetSpec(((latent_dim,),), None),
+    "generator_last": NetSpec(("generator_first",), data.x),
+    "discriminator_first": NetSpec((data.x,), None),
+    "discriminator_last": NetSpec(("discriminator_first",), ()),
+  } | _domains.discriminator_specs("discriminator_first", domains, domain_weight)
+
+
+def make(
+  *,
+  generator_first: Net,
+  generator_last: Net,
+  discriminator_first: Net,
+  discriminator_last: Net,
+  domain_discriminator: Net | None = None,
+  loss: AdversarialLoss,
+  tx: Optimizers,
+  data: DataSpec,
+  latent_dim: int,
+  domain_weight: Number | None = None,
+  augment: Augment | None = None,
+  prior: priors.Prior = priors.normal,
+) -> Game:
+  """The paper's game, of two domains or more. What domains share is one net; of what they do not, each has one.
+
+  `sample(..., domain=)` gives one domain's images, by default the first one's: with the same latents, counterparts.
+  Discriminators log mean scores "real" and "fake" over all domains.
+
+  Args:
+    generator_first: latents [B, latent_dim] to maps [B, ...], shared.
+    generator_last: these to images [B, H, W, C]; one for each domain.
+    discriminator_first, discriminator_last: images to maps, one for each domain; these to raw scores [B], shared.
+    domain_discriminator: those maps to logits [B, domains].
+    loss: V, the sum over domains of what generators and discriminators minimise of it.
+    tx: one for all players, or a mapping by name: "generators", "discriminators", "domain_discriminator".
+    data: its domains.
+    latent_dim: size of the latent z.
+    domain_weight: with which the discriminators maximise the domain discriminator's cross-entropy on the maps that the
+      shared layers read, the gradient reversal of Ganin et al. 2016: then real and generated images are not judged by
+      which domain they are of. None leaves this net out.
+    augment: of all images that are judged, by the domain discriminator too, as in `gan.pair`.
+    prior: `(key, shape) -> z`.
+  """
+  domains = data.domains
+  each = lambda net: _domains.each(net, len(domains))
+  nets = {
+    "generator_first": generator_first,
+    "generator_last": each(generator_last),
+    "discriminator_first": each(discriminator_first),
+    "discriminator_last": discriminator_last,
+  }
+  nets |= {} if domain_discriminator is None else {_domains.DOMAIN_DISCRIMINATOR: domain_discriminator}
+  losses = _losses(nets, domains, lambda key, n: prior(key, (n, latent_dim)), loss, domain_weight, augment)
+
+  def sample(params, stats, key, count, latents=None, domain=domains[0]):
+    z = prior(key, (count, latent_dim)) if latents is None else latents
+    trained = evaluated(nets)
+    return trained("generator_last", params, stats, trained("generator_first", params, stats, z), domains.index(domain))
+
+  others = tuple(Move((name,), draws=False) for name in losses if name != "discriminators")
+  return Game(
+    nets=nets,
+    players={name: Player(_OWNS[name], its_loss, optimizer_of(tx, name)) for name, its_loss in losses.items()},
+    moves=(Move(("discriminators",)), *others),
+    sample=sample,
+    domains=tuple(domains),
+    averaged=("generator_first", "generator_last"),
+  )
+
+
+def _losses(
+  nets: Mapping[str, Net],
+  domains: Sequence[str],
+  latent: Callable[[jax.Array, int], jax.Array],
+  loss: AdversarialLoss,
+  domain_weight: Number | None,
+  augment: Augment | None,
+) -> dict[str, Callable]:
+  """What each player minimises; the domain discriminator is one where it has a weight."""
+
+  def play(params, state, batch, key):
+    z_key, net_key, augment_key = jax.random.split(key, 3)
+    use, x = forward(nets, params, state, net_key), [batch[domain] for domain in domains]
+    maps = use("generator_first", latent(z_key, len(x[0])))
+    fakes = [use("generator_last", maps, i) for i in range(len(domains))]
+    chex.assert_equal_shape([*x, *fakes])
+    seen = augmented((*x, *fakes), augment, augment_key)
+    maps = [use("discriminator_first", each, i % len(domains)) for i, each in enumerate(seen)]
+    real, fake = maps[: len(domains)], maps[len(domains) :]
+    scores = [[use("discriminator_last", each) for each in of] for of in (real, fake)]
+    return use, real, *scores
+
+  def discriminators_loss(params, state, batch, key):
+    use, maps, real, fake = play(params, state, batch, key)
+    value = sum((loss.discriminator(r, f) for r, f in zip(real, fake)), jnp.zeros(()))
+    if domain_weight is not None:
+      value -= domain_weight * _domains.domain_loss(use, maps)
+    return value, Aux(use.stats, metrics={"real": _domains.mean(real), "fake": _domains.mean(fake)})
+
+  def generators_loss(params, state, batch, key):
+    use, _, real, fake = play(params, state, batch, key)
+    return sum((loss.generator(f, r) for r, f in zip(real, fake)), jnp.zeros(())), Aux(use.stats)
+
+  def domain_discriminator_loss(params, state, batch, key):
+    net_key, augment_key = jax.random.split(key)
+    use, x = forward(nets, params, state, net_key), tuple(batch[domain] for domain in domains)
+    maps = [use("discriminator_first", each, i) for i, each in enumerate(augmented(x, augment, augment_key))]
+    return _domains.domain_loss(use, maps), Aux(use.stats)
+
+  known = {} if domain_weight is None else {_domains.DOMAIN_DISCRIMINATOR: domain_discriminator_loss}
+  return {"discriminators": discriminators_loss, "generators": generators_loss} | known
