@@ -16,6 +16,7 @@ import numpy as np
 
 from gan_jax.data.dataset import Dataset
 from gan_jax.game import Game, TrainState
+from gan_jax.report import Plot
 
 
 class Context(NamedTuple):
@@ -53,11 +54,13 @@ class Judgement(NamedTuple):
     numbers: by name. Names that end in `metrics.quality.FLOOR` are what real data gets of the measure before that.
     protocol: how they were found, for people: counts, the reference, the network that looked.
     sheets: pictures by name, of images [N, H, W, C] in [-1, 1], and how many are in a row.
+    plots: lines to be drawn by name; they stand among the pictures.
   """
 
   numbers: Mapping[str, float] = {}
   protocol: Mapping[str, Any] = {}
   sheets: Mapping[str, tuple[np.ndarray, int]] = {}
+  plots: Mapping[str, Plot] = {}
 
 
 class Evaluation(NamedTuple):
@@ -86,8 +89,8 @@ def together(evaluations: Mapping[str, Evaluation]) -> Evaluation:
 
   def judge(state):
     found = {name: evaluation.judge(state) for name, evaluation in evaluations.items()}
-    numbers, sheets = (_merged(getattr(one, what) for one in found.values()) for what in ("numbers", "sheets"))
-    return Judgement(numbers, {name: one.protocol for name, one in found.items() if one.protocol}, sheets)
+    merged = {what: _merged(getattr(one, what) for one in found.values()) for what in ("numbers", "sheets", "plots")}
+    return Judgement(protocol={name: one.protocol for name, one in found.items() if one.protocol}, **merged)
 
   return Evaluation(
     measure=lambda state: _merged(one.measure(state) for one in each),

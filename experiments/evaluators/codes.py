@@ -18,7 +18,7 @@ from gan_jax.games.infogan import Codes
 def make(context: Context, /, *, rows: int = 8, steps: int = 10) -> Evaluation:
   """What the recognition head reads off held-out images, and a grid for each code along which it alone changes.
 
-  All of it is of averaged weights where an average is kept, which for the trunk and the head `games.infogan` does not.
+  All of it is of averaged weights where an average is kept.
 
   "accuracy_I" of the I-th categorical code against labels, after the best one-to-one assignment. Where the data's
   factors are known: "continuous_I/FACTOR", the mutual information of the I-th continuous code with each, in nats, and

@@ -1,151 +1,187 @@
-"""How averaged generators translate held-out images: between two domains, or from conditions to their images."""
+"""How averaged generators translate held-out images: between domains, or from conditions to their images."""
 
+import functools
+from collections.abc import Callable, Mapping
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.evaluators import Context, Evaluation, Picture
+from experiments.evaluators.images import labelled
 from gan_jax import train
-from gan_jax.data.dataset import Dataset, decode, spread
+from gan_jax.data.dataset import Dataset, decode, label_of, spread
 from gan_jax.errors import ConfigError
 from gan_jax.game import Game
 from gan_jax.metrics import classifier
 from gan_jax.metrics import translation as metrics
 from gan_jax.metrics.features import Extractor
 
-# Of each domain: its images, their labels, and their true counterparts in the other domain.
-_NAMES = {"x": ("x", "label", "x_in_y"), "y": ("y", "label_y", "y_in_x")}
-
-PAIRED = {
-  "paired_l1_to_x": ("condition to x", "mean difference from the true image, between 0 and 2; lower is better"),
-  "ssim_to_x": ("condition to x, structure", "likeness to the true image; 1 is the most"),
-  "label_to_x": ("condition to x, label", "the share of images that have the true one's label, by a classifier"),
-  "classifier_x": ("the classifier of x", "its own accuracy on held-out images"),
-}
-HEADLINE = tuple(f"{what}_{end}" for what, ends in (("label", ("to_y", "to_x")), ("cycle_l1", "xy")) for end in ends)
-
 
 def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
-  """Errors of translations, and for each direction a picture of three rows: images, their translations, and these back.
+  """Errors of translations, and for each direction a picture of rows: images, their translations, and these back.
 
-  All of it is of averaged weights. Of paired data the rows are conditions, translations and true images, and the
-  numbers those of X to Y below that a pair has: "paired_l1_to_x", "ssim_to_x", "label_to_x", "classifier_x".
+  All of it is of averaged weights. Where there is no way back the third row shows the true images, if they are known:
+  of paired data the images that belong to the conditions.
 
-  "cycle_l1_x", of F(G(x)) against x, and "identity_l1_x", of F(x) against x; the same for y. Where true counterparts
-  are known: "paired_l1_to_y" and, of images of 11x11 pixels and more, "ssim_to_y", of G(x) against them, and the same
-  to x. Where the data is labelled:
-  "label_to_y", the share of G(x) that a classifier of Y gives the label of x, and "classifier_y", that classifier's own
-  accuracy on held-out images.
+  The numbers of a direction, x to y in the domains x and y:
+    - "cycle_l1_x", of F(G(x)) against x, where there is a way back.
+    - "identity_l1_y", of G(y) against y; not of paired data.
+    - "paired_l1_to_y" and, of images of 11x11 pixels and more, "ssim_to_y", of G(x) against the true images, where they
+      are known.
+    - "label_to_y", the share of G(x) that a classifier of Y gives the label of x, and "classifier_y", that classifier's
+      own accuracy on held-out images, where the data is labelled.
+    - "style_to_y", the share of G(x) that a classifier of domains takes for Y, "style_x_as_y", the same of x itself,
+      and "classifier_style", that classifier's own accuracy on held-out images, where the data is not labelled.
+
+  With more than two domains names say both: "cycle_l1_x_by_y", "identity_l1_x_to_y", "paired_l1_x_to_y", "ssim_x_to_y",
+  "label_x_to_y", "style_x_to_y".
 
   Args:
-    context: of a game that translates between x and y, or from conditions to x.
+    context: of a game that translates.
     n: images in a picture.
-    judge: whether classifiers are trained, a minute once, where the data is labelled.
+    judge: whether classifiers are trained, a minute for each domain, once; without labels one of domains.
 
   Raises:
     ConfigError: if the game does not translate.
   """
   game, dataset = context.game, context.dataset
-  if game.translate is not None and dataset.condition is not None:
-    return _of_pairs(game, dataset, n, judge)
-  if game.translate is None or dataset.domains != ("x", "y"):
-    raise ConfigError("it looks at translations between x and y, which this game does not make")
-  judges = _judges(dataset) if judge and "label" in dataset.test else {}
+  if not game.directions:
+    raise ConfigError("it looks at translations, which this game does not make")
+  judges = _judges(dataset, game) if judge else {}
+  style = _style(dataset) if judge and not judges else None
+  numbers = {direction: _numbers(game, dataset, *direction, {*judges}, style) for direction in game.directions}
 
   def measure(state):
-    nets, key, found = train.averaged(state), train.evaluation_key(state.key), {}
-    for here, there in (("x", "y"), ("y", "x")):
-      images, label, counterpart = _NAMES[here]
-      source = decode({"x": jnp.asarray(dataset.test[images])})["x"]
-      translated = game.translate(*nets, key, source, here, there)
-      found[f"cycle_l1_{here}"] = metrics.l1(source, game.translate(*nets, key, translated, there, here))
-      found[f"identity_l1_{here}"] = metrics.l1(source, game.translate(*nets, key, source, there, here))
-      if counterpart in dataset.test:
-        truth = decode({"x": jnp.asarray(dataset.test[counterpart])})["x"]
-        found[f"paired_l1_to_{there}"] = metrics.l1(translated, truth)
-        if min(source.shape[1:3]) >= metrics.WINDOW:
-          found[f"ssim_to_{there}"] = metrics.ssim(translated, truth)
-      if judges:
-        labels = jnp.asarray(dataset.test[label])
-        found[f"label_to_{there}"] = metrics.label_agreement(judges[there].logits(translated), labels)
-        found[f"classifier_{there}"] = jnp.float32(judges[there].accuracy)
+    translate = functools.partial(game.translate, *train.averaged(state), train.evaluation_key(state.key))
+    found = {}
+    for direction, kinds in numbers.items():
+      values = _values(translate, dataset, *direction, judges, style)
+      found |= {name: values[kind]() for kind, (name, _) in kinds.items()}
     return found
 
-  pictures = tuple(_picture(game, dataset, n, *domains) for domains in ("xy", "yx"))
-  counts = " and ".join(f"{len(dataset.test[domain]):,} of {domain}" for domain in dataset.domains)
-  protocol = {"reference": f"held-out images, {counts}"}
+  pictures = tuple(_picture(game, dataset, n, *direction) for direction in game.directions)
+  seen = dict.fromkeys(domain for direction in game.directions for domain in direction)
+  protocol = {"reference": f"held-out images: {', '.join(f'{len(dataset.test[name]):,} of {name}' for name in seen)}"}
   if judges:
-    protocol["classifiers"] = "one of each domain, trained on its labels; their accuracy stands beside"
-  return Evaluation(measure, pictures, explained=_explained(), headline=HEADLINE, protocol=protocol)
+    protocol["classifiers"] = f"of {' and '.join(judges)}, trained on the labels; their accuracy stands beside"
+  if style:
+    protocol["classifier"] = "of domains, trained on their training images; its accuracy stands beside"
+  explained = {name: what for kinds in numbers.values() for name, what in kinds.values()}
+  return Evaluation(measure, pictures, explained=explained, headline=_headline(dataset, numbers), protocol=protocol)
 
 
-def _of_pairs(game: Game, dataset: Dataset, n: int, judge: bool) -> Evaluation:
-  """`make` of paired data."""
-  judged = judge and "label" in dataset.test
-  classifier_x = _judge(dataset, "x") if judged else None
-
-  def translated(state, examples):
-    condition, x = (decode({"x": jnp.asarray(examples[name])})["x"] for name in ("condition", "x"))
-    key = train.evaluation_key(state.key)
-    return condition, game.translate(*train.averaged(state), key, condition, "condition", "x"), x
-
-  def measure(state):
-    _, x, truth = translated(state, dataset.test)
-    found = {"paired_l1_to_x": metrics.l1(x, truth)}
-    if min(truth.shape[1:3]) >= metrics.WINDOW:
-      found["ssim_to_x"] = metrics.ssim(x, truth)
-    if classifier_x is not None:
-      labels = jnp.asarray(dataset.test["label"])
-      found["label_to_x"] = metrics.label_agreement(classifier_x.logits(x), labels)
-      found["classifier_x"] = jnp.float32(classifier_x.accuracy)
-    return found
-
-  shown = {name: spread(dataset.test[name], n) for name in ("condition", "x")}
-  picture = Picture("condition_to_x", lambda state: jnp.concatenate(translated(state, shown)), len(shown["x"]))
-  protocol = {"reference": f"{len(dataset.test['x']):,} held-out pairs"}
-  if judged:
-    protocol["classifier"] = "trained on the images and their labels; its accuracy stands beside"
-  headline = ("paired_l1_to_x", "label_to_x") if judged else ("paired_l1_to_x",)
-  return Evaluation(measure, (picture,), explained=PAIRED, headline=headline, protocol=protocol)
-
-
-def _explained() -> dict[str, tuple[str, str]]:
-  explained = {}
-  for here, there in (("x", "y"), ("y", "x")):
-    back, forth = f"{here} to {there} and back", f"{here} to {there}"
-    explained[f"cycle_l1_{here}"] = (back, "mean difference from the image itself, between 0 and 2")
-    explained[f"identity_l1_{there}"] = (f"{there} as it is", "mean change of an image that is of this domain already")
-    explained[f"paired_l1_to_{there}"] = (forth, "mean difference from the true counterpart, between 0 and 2")
-    explained[f"ssim_to_{there}"] = (f"{forth}, structure", "likeness to the true counterpart; 1 is the most")
-    explained[f"label_to_{there}"] = (
-      f"{forth}, label",
-      "the share of translations that keep their label, by a classifier",
-    )
-    explained[f"classifier_{there}"] = (
-      f"the classifier of {there}",
-      "its own accuracy on held-out images",
-    )
-  return explained
+def _numbers(
+  game: Game, dataset: Dataset, source: str, target: str, judged: set[str], style: Extractor | None
+) -> dict[str, tuple[str, tuple[str, str]]]:
+  """Of each kind of number that a direction has its name, and as in `Evaluation.explained` its label and what it is."""
+  several, forth, test = len(dataset.domains) > 2, f"{source} to {target}", dataset.test
+  to = f"{source}_to_{target}" if several else f"to_{target}"
+  back, known = (target, source) in game.directions, _truth(source, target) in test
+  windows, named = min(dataset.shape[:2]) >= metrics.WINDOW, target in judged and _labels(source) in test
+  kinds = {}
+  if back:
+    name = f"cycle_l1_{source}" + f"_by_{target}" * several
+    kinds["cycle"] = name, (f"{forth} and back", "mean difference from the image itself, between 0 and 2")
+  if dataset.condition is None:
+    label = f"{target} by {forth}" if several else f"{target} as it is"
+    name = f"identity_l1_{to if several else target}"
+    kinds["identity"] = name, (label, "mean change of an image that is of this domain already")
+  if known:
+    kinds["paired"] = f"paired_l1_{to}", (forth, "mean difference from the true image, between 0 and 2")
+  if known and windows:
+    kinds["ssim"] = f"ssim_{to}", (f"{forth}, structure", "likeness to the true image; 1 is the most")
+  if named:
+    meaning = "the share of translations that keep their label, by a classifier"
+    kinds["label"] = f"label_{to}", (f"{forth}, label", meaning)
+    meaning = "its own accuracy on held-out images"
+    kinds["classifier"] = f"classifier_{target}", (f"the classifier of {target}", meaning)
+  if style:
+    meaning = f"the share of translations that a classifier of domains takes for {target}"
+    kinds["style"] = f"style_{to}", (f"{forth}, style", meaning)
+    untouched = f"{source} as it is, taken for {target}"
+    kinds["source"] = f"style_{source}_as_{target}", (untouched, "by the same classifier")
+    kinds["styles"] = "classifier_style", ("the classifier of domains", "its own accuracy on held-out images")
+  return kinds
 
 
-def _judges(dataset: Dataset) -> dict[str, Extractor]:
-  """A classifier of each domain."""
-  return {domain: _judge(dataset, domain) for domain in _NAMES}
+def _values(
+  translate: Callable[..., jax.Array],
+  dataset: Dataset,
+  source: str,
+  target: str,
+  judges: Mapping[str, Extractor],
+  style: Extractor | None,
+) -> dict[str, Callable[[], jax.Array]]:
+  """Each kind of number of `_numbers`, to be called where there is one."""
+  test = dataset.test
+  read = lambda name: decode({"x": jnp.asarray(test[name])})["x"]
+  images, truth = read(source), lambda: read(_truth(source, target))
+  translated = translate(images, source, target)
+  values = {
+    "cycle": lambda: metrics.l1(images, translate(translated, target, source)),
+    "identity": lambda: metrics.l1(read(target), translate(read(target), source, target)),
+    "paired": lambda: metrics.l1(translated, truth()),
+    "ssim": lambda: metrics.ssim(translated, truth()),
+    "label": lambda: metrics.label_agreement(judges[target].logits(translated), jnp.asarray(test[_labels(source)])),
+    "classifier": lambda: jnp.float32(judges[target].accuracy),
+  }
+  if style:
+    taken = lambda x: jnp.mean(style.logits(x).argmax(1) == dataset.domains.index(target))
+    values |= {"style": lambda: taken(translated), "source": lambda: taken(images)}
+    values["styles"] = lambda: jnp.float32(style.accuracy)
+  return values
 
 
-def _judge(dataset: Dataset, domain: str) -> Extractor:
-  images, label, _ = _NAMES[domain]
-  arrays = (np.asarray(split[name]) for split in (dataset.arrays, dataset.test) for name in (images, label))
-  return classifier.train(*arrays, dataset.classes)
+def _truth(source: str, target: str) -> str:
+  """The entry of `test` with the true translations."""
+  return target if source == "condition" else f"{source}_in_{target}"
 
 
-def _picture(game: Game, dataset: Dataset, n: int, here: str, there: str) -> Picture:
-  held_out = dataset.test[here]
-  step = max(len(held_out) // n, 1)  # spread out, for they may be sorted
-  source = decode({"x": jnp.asarray(held_out[::step][:n])})["x"]
+def _labels(source: str) -> str:
+  """The entry of `test` with the labels of what is translated; a condition has its image's."""
+  return label_of("x" if source == "condition" else source)
+
+
+def _headline(dataset: Dataset, numbers: Mapping) -> tuple[str, ...]:
+  """Of two domains both kinds, of more the first that there is."""
+  kinds = ("label", "cycle") if dataset.condition is None else ("paired", "label")
+  first, second = ([each[kind][0] for each in numbers.values() if kind in each] for kind in kinds)
+  return tuple(first or second if len(dataset.domains) > 2 else first + second)
+
+
+def _judges(dataset: Dataset, game: Game) -> dict[str, Extractor]:
+  """A classifier of each domain that is translated to, where it has labels."""
+  found, targets = {}, {target for _, target in game.directions}
+  for domain in dataset.domains:
+    if domain in targets and (known := labelled(dataset, domain, label_of(domain))) is not None:
+      found[domain] = classifier.train(*known, dataset.classes)
+  return found
+
+
+def _style(dataset: Dataset) -> Extractor | None:
+  """A classifier of which domain an image is of, where they are all at hand."""
+  parts = [part for domain in dataset.domains if (part := labelled(dataset, domain, domain)) is not None]
+  if len(parts) < max(2, len(dataset.domains)):
+    return None
+  named = []
+  for split in (0, 2):  # of `labelled`, the training images and the held-out ones
+    images = [part[split] for part in parts]
+    named += [np.concatenate(images), np.repeat(np.arange(len(images)), [len(each) for each in images])]
+  return classifier.train(*named, len(parts))
+
+
+def _picture(game: Game, dataset: Dataset, n: int, source: str, target: str) -> Picture:
+  read = lambda name: decode({"x": jnp.asarray(spread(dataset.test[name], n))})["x"]
+  images, truth = read(source), _truth(source, target)
 
   def draw(state):
-    nets, key = train.averaged(state), train.evaluation_key(state.key)
-    translated = game.translate(*nets, key, source, here, there)
-    return jnp.concatenate([source, translated, game.translate(*nets, key, translated, there, here)])
+    translate = functools.partial(game.translate, *train.averaged(state), train.evaluation_key(state.key))
+    rows = [images, translate(images, source, target)]
+    if (target, source) in game.directions:
+      rows.append(translate(rows[-1], target, source))
+    elif truth in dataset.test:
+      rows.append(read(truth))
+    return jnp.concatenate(rows)
 
-  return Picture(f"{here}_to_{there}", draw, len(source))
+  return Picture(f"{source}_to_{target}", draw, len(images))

@@ -16,6 +16,7 @@ from gan_jax.data.sprites import FACTORS
 from gan_jax.errors import ConfigError
 from gan_jax.game import DataSpec, Game, Net
 from gan_jax.games import cyclegan, infogan
+from gan_jax.games._abilities import translations
 from gan_jax.games.infogan import Codes
 from gan_jax.losses import adversarial
 from gan_jax.metrics import translation as metrics
@@ -87,13 +88,14 @@ def test_labels_or_factors_alone():
 
 
 def test_codes_are_measured_for_each_member_of_a_sweep():
-  """A trunk of weight -1 makes the smallest logit the largest: no class is told rightly any more."""
+  """A trunk of averaged weight -1 makes the smallest logit the largest: the classifier is always wrong."""
   game, dataset = coded_game(), Dataset("toy", (5,), 3, None, None, {"x": CODED, "label": RELABELLED})
   measure = evaluator.make(Context(game, dataset, {})).measure
   state = train.init(game, KEY)
 
   def of(w):
-    return measure(state.replace(params={**state.params, "trunk": {"w": w}}))["accuracy_0"]
+    averaged = {**state.ema["trunk"], "params": {"w": w}}
+    return measure(state.replace(ema={**state.ema, "trunk": averaged}))["accuracy_0"]
 
   high, low = jax.jit(jax.vmap(of))(jnp.array([1.0, -1.0]))
   assert float(high) == 1.0 and float(low) < 0.7
@@ -124,12 +126,12 @@ def translating_game():
   )
 
 
-def measure_translation(dataset):
+def measure_translation(dataset, **settings):
   game = translating_game()
   state = train.init(game, KEY)
   averages = {"x_to_y": 0.5, "y_to_x": 1.5}
   state = state.replace(ema={net: {"params": {"w": jnp.array(w)}, "stats": {}} for net, w in averages.items()})
-  measure = jax.jit(translation.make(Context(game, dataset, {})).measure)
+  measure = jax.jit(translation.make(Context(game, dataset, {}), **settings).measure)
   return {name: float(value) for name, value in measure(state).items()}
 
 
@@ -149,7 +151,7 @@ def test_translation_by_hand(monkeypatch):
   train_x, train_y = {"x": pixels(8), "label": draw(8)}, {"y": pixels(9), "label_y": draw(9)}
   test = {"x": pixels(6), "label": draw(6), "x_in_y": pixels(6)}
   test |= {"y": pixels(4), "label_y": draw(4), "y_in_x": pixels(4)}
-  dataset = from_domains("toy", train_x, train_y, test, classes=2)
+  dataset = from_domains("toy", {"x": train_x, "y": train_y}, test, classes=2)
   found = measure_translation(dataset)
   for arguments, split, image, label in zip(seen, (train_x, train_y), "xy", ("label", "label_y"), strict=True):
     expected = (split[image], split[label], test[image], test[label])
@@ -176,17 +178,125 @@ def test_translation_by_hand(monkeypatch):
     np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
-def test_without_labels_and_counterparts_there_is_less_to_tell():
-  dataset = from_domains("toy", {"x": pixels(8)}, {"y": pixels(8)}, {"x": pixels(3), "y": pixels(5)})
-  assert set(measure_translation(dataset)) == {"cycle_l1_x", "cycle_l1_y", "identity_l1_x", "identity_l1_y"}
+def test_without_labels_and_counterparts_there_is_less_to_measure():
+  dataset = from_domains("toy", {d: {d: pixels(8)} for d in "xy"}, {"x": pixels(3), "y": pixels(5)})
+  assert set(measure_translation(dataset, judge=False)) == {
+    "cycle_l1_x",
+    "cycle_l1_y",
+    "identity_l1_x",
+    "identity_l1_y",
+  }
+
+
+def test_without_labels_a_classifier_of_domains_judges_style(monkeypatch):
+  """It takes an image for Y where it is brighter than 0.05: in float64, of 30 images of X and 20 of Y."""
+  seen = []
+
+  def train_judge(*arguments):
+    seen.append(arguments)
+    brightness = jax.tree_util.Partial(lambda x: x.mean((1, 2, 3)))
+    head = jax.tree_util.Partial(lambda mean: jnp.stack([jnp.full(len(mean), 0.05), mean], 1))
+    return Extractor("a judge", brightness, head, 0.875)
+
+  monkeypatch.setattr(translation.classifier, "train", train_judge)
+  train_images, test = {"x": pixels(8), "y": pixels(9)}, {"x": pixels(30), "y": pixels(20)}
+  found = measure_translation(from_domains("toy", {d: {d: train_images[d]} for d in "xy"}, test))
+  ((images, of, test_images, test_of, classes),) = seen
+  np.testing.assert_array_equal(images, np.concatenate([train_images["x"], train_images["y"]]))
+  np.testing.assert_array_equal(test_images, np.concatenate([test["x"], test["y"]]))
+  assert of.tolist() == 8 * [0] + 9 * [1] and test_of.tolist() == 30 * [0] + 20 * [1] and classes == 2
+  bright = {d: (v.astype(np.float64) / 127.5 - 1.0).mean((1, 2, 3)) for d, v in test.items()}
+  expected = {
+    "style_to_y": np.mean(0.5 * bright["x"] + 0.1 > 0.05),
+    "style_x_as_y": np.mean(bright["x"] > 0.05),
+    "style_to_x": np.mean(1.5 * bright["y"] <= 0.05),
+    "style_y_as_x": np.mean(bright["y"] <= 0.05),
+    "classifier_style": 0.875,
+  }
+  assert {name for name in found if "style" in name} == set(expected)
+  for name, value in expected.items():
+    np.testing.assert_allclose(found[name], value, rtol=1e-6, err_msg=name)
+
+
+FACTORS_OF = {("a", "b"): 0.5, ("b", "a"): 1.5, ("a", "c"): 0.25, ("c", "a"): 3.0, ("b", "c"): 0.8, ("c", "b"): 1.2}
+
+
+def scaling(factors):
+  """A game whose averaged nets multiply images by one factor for each direction."""
+
+  def way(factor):
+    return lambda params, stats, key, x: params["scale"]["w"] * factor * x
+
+  game = Game({}, {}, (), **translations({direction: way(factor) for direction, factor in factors.items()}))
+  averages = {"scale": {"params": {"w": 1.0}, "stats": {}}}
+  state = types.SimpleNamespace(params={"scale": {"w": 9.0}}, stats={"scale": {}}, ema=averages, key=KEY)
+  return game, state
+
+
+def test_translations_among_three_domains_by_hand(monkeypatch):
+  """Every ordered pair, with names that say both; counterparts of two pairs are known, labels of two domains."""
+
+  def train_judge(x, *_):
+    head = jax.tree_util.Partial(lambda mean: jnp.stack([jnp.zeros(len(mean)), mean], 1))
+    return Extractor("a judge", jax.tree_util.Partial(lambda x: x.mean((1, 2, 3))), head, 0.5 + len(x) / 64)
+
+  monkeypatch.setattr(translation.classifier, "train", train_judge)
+  labels = lambda n: RNG.randint(0, 2, n).astype(np.int32)
+  named = {"a": "label_a", "b": "label_b"}
+  split = lambda *sizes: {
+    d: {d: pixels(n)} | ({named[d]: labels(n)} if d in named else {}) for d, n in zip("abc", sizes)
+  }
+  held_out = split(6, 4, 5)
+  test = {k: v for entries in held_out.values() for k, v in entries.items()}
+  test |= {"a_in_b": pixels(6), "c_in_a": pixels(5)}
+  game, state = scaling(FACTORS_OF)
+  evaluation = translation.make(Context(game, from_domains("toy", split(8, 16, 9), test, classes=2), {}), n=3)
+  found = {name: float(value) for name, value in jax.jit(lambda: evaluation.measure(state))().items()}
+  decoded = {k: v.astype(np.float64) / 127.5 - 1.0 for k, v in test.items()}
+  l1, expected = lambda a, b: np.mean(np.abs(a - b)), {}
+  for (here, there), factor in FACTORS_OF.items():
+    source, back = decoded[here], FACTORS_OF[there, here]
+    expected[f"cycle_l1_{here}_by_{there}"] = l1(back * factor * source, source)
+    expected[f"identity_l1_{here}_to_{there}"] = l1(factor * decoded[there], decoded[there])
+    if f"{here}_in_{there}" in test:
+      truth = decoded[f"{here}_in_{there}"]
+      expected[f"paired_l1_{here}_to_{there}"] = l1(factor * source, truth)
+      expected[f"ssim_{here}_to_{there}"] = metrics.ssim(jnp.float32(factor * source), jnp.float32(truth))
+    if here in named and there in named:
+      expected[f"label_{here}_to_{there}"] = np.mean((source.mean((1, 2, 3)) > 0) == test[named[here]])
+      expected[f"classifier_{there}"] = {"a": 0.625, "b": 0.75}[there]
+  assert found == {name: pytest.approx(float(value), rel=1e-4) for name, value in expected.items()}
+  assert set(found) == set(evaluation.explained)
+  assert evaluation.headline == ("label_a_to_b", "label_b_to_a")
+  assert [(p.name, p.columns) for p in evaluation.pictures] == [(f"{a}_to_{b}", 3) for a, b in FACTORS_OF]
+  rows = np.asarray(evaluation.pictures[4].draw(state)).reshape(3, 3, -1)
+  b = spread(decoded["b"], 3).reshape(3, -1)
+  np.testing.assert_allclose(rows, [b, 0.8 * b, 1.2 * 0.8 * b], atol=1e-6)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_game_of_one_direction_has_no_cycle(known):
+  """From the first domain to the second alone: no number and no row needs the way back."""
+  truth = {"x_in_y": pixels(4)} if known else {}
+  dataset = from_domains("toy", {d: {d: pixels(4)} for d in "xy"}, {"x": pixels(4), "y": pixels(5)} | truth)
+  game, state = scaling({("x", "y"): 0.5})
+  evaluation = translation.make(Context(game, dataset, {}), judge=False)
+  found = {name: float(value) for name, value in evaluation.measure(state).items()}
+  x, y, *counterpart = (v / 127.5 - 1.0 for v in dataset.test.values())
+  expected = {"identity_l1_y": 0.5 * np.abs(y).mean()}
+  if known:
+    expected["paired_l1_to_y"] = np.abs(0.5 * x - counterpart[0]).mean()
+    expected["ssim_to_y"] = float(metrics.ssim(jnp.float32(0.5 * x), jnp.float32(counterpart[0])))
+  assert found == {name: pytest.approx(value, rel=1e-4) for name, value in expected.items()}
+  (picture,) = evaluation.pictures
+  assert (picture.name, picture.columns) == ("x_to_y", 4)
+  np.testing.assert_allclose(picture.draw(state), np.concatenate([x, 0.5 * x, *counterpart]), atol=1e-6)
 
 
 def test_translation_of_another_game_is_refused():
   pairs = Dataset("toy", (5,), 0, None, None, {}, domains=("x", "y"))
-  with pytest.raises(ConfigError, match="it looks at translations between x and y, which this game does not make"):
+  with pytest.raises(ConfigError, match="it looks at translations, which this game does not make"):
     translation.make(Context(coded_game(), pairs, {}))
-  with pytest.raises(ConfigError, match="it looks at translations"):
-    translation.make(Context(translating_game(), pairs._replace(domains=("x",)), {}))
 
 
 def paired(labelled, n=6):
@@ -200,7 +310,7 @@ def measure_pairs(dataset, **settings):
   translate = lambda params, stats, key, x, source, target: (
     params["generator"]["w"] * x + 0.1 + float(key is None or (source, target) != ("condition", "x"))
   )
-  game = Game({}, {}, (), translate=translate)
+  game = Game({}, {}, (), translate=translate, directions=(("condition", "x"),))
   nets = {"generator": {"params": {"w": 0.5}, "stats": {}}}
   state = types.SimpleNamespace(params={"generator": {"w": 9.0}}, stats={"generator": {}}, ema=nets, key=KEY)
   evaluation = translation.make(Context(game, dataset, {}), **settings)

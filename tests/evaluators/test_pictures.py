@@ -123,7 +123,7 @@ def translating_game():
 
 
 def test_translations_are_rows_of_sources_translations_and_ways_back():
-  """Of 30 held-out images of X every second is shown, up to 12, and of 5 of Y all."""
+  """Of 30 held-out images of X 12 are shown, evenly spread, and of 5 of Y all."""
   pixels = lambda n: np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
   game = translating_game()
   images = dataset((2, 2, 1), {"x": pixels(30), "y": 100 + pixels(5)})._replace(domains=("x", "y"))
@@ -131,7 +131,9 @@ def test_translations_are_rows_of_sources_translations_and_ways_back():
   assert [(p.name, p.columns) for p in drawn] == [("x_to_y", 12), ("y_to_x", 5)]
   state = state_of(game, x_to_y=2.0, y_to_x=0.5)
   to_y, to_x = (np.asarray(jax.jit(p.draw)(state)).reshape(3, p.columns, 4) for p in drawn)
-  x, y = (np.tile(values[:, None] / 127.5 - 1.0, 4) for values in (np.arange(0, 24, 2), np.arange(100, 105)))
+  x, y = (
+    np.tile(values[:, None] / 127.5 - 1.0, 4) for values in (np.linspace(0, 29, 12).astype(int), np.arange(100, 105))
+  )
   for found, expected in ((to_y, (x, 2 * x, x - 0.25)), (to_x, (y, y / 2 - 0.25, y - 0.5))):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
