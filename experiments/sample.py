@@ -3,6 +3,7 @@
 Of a game that makes images of classes, --label=3 asks for one of them.
 """
 
+import functools
 from pathlib import Path
 
 import jax
@@ -11,7 +12,7 @@ import numpy as np
 from absl import flags
 
 from experiments.lab import cli
-from experiments.lab.build import at_least_one
+from experiments.lab.build import at_least_one, check_fits, check_seed
 from experiments.lab.trained import load
 from gan_jax import report, train
 from gan_jax.errors import ConfigError
@@ -20,8 +21,8 @@ WORKDIR = flags.DEFINE_string("workdir", None, "a run that experiments.run has l
 CHECKPOINT = flags.DEFINE_string("checkpoint", "newest", "newest, best (where the run has eval.best), or a round")
 N = flags.DEFINE_integer("n", 64, "how many samples")
 OUT = flags.DEFINE_string("out", "samples.png", "the picture to write")
+OVERWRITE = flags.DEFINE_boolean("overwrite", False, "replace a file that this command has not written")
 SEED = flags.DEFINE_integer("seed", 0, "of the latents; the run's own seed gives those of its pictures")
-
 LABEL = flags.DEFINE_integer("label", None, "the class of all samples, from 0; drawn, where it is not given")
 
 
@@ -29,6 +30,7 @@ def main() -> None:
   if WORKDIR.value is None:
     raise ConfigError("which run? For example --workdir=runs/fgan_kl")
   at_least_one("n", N.value)
+  check_seed("--seed", SEED.value)
   out = Path(OUT.value)
   if out.suffix != ".png":
     raise ConfigError(f"--out is {out}; a picture is written as PNG, so its name has to end in .png")
@@ -37,8 +39,11 @@ def main() -> None:
     other = ": it translates, python -m experiments.translate" if experiment.game.translate else ""
     raise ConfigError(f"the game of the run in {WORKDIR.value} does not sample{other}")
   key = train.evaluation_key(jax.random.key(SEED.value))
-  samples = experiment.game.sample(*train.averaged(state), key, N.value, **_asked(experiment.game.labels))
-  report.save_samples(out, np.asarray(samples), experiment.dataset.test["x"])
+  cli.check_out(out, OVERWRITE.value)
+  draw = functools.partial(experiment.game.sample, *train.averaged(state), key, N.value)
+  check_fits(f"--n={N.value}", jax.eval_shape(draw))
+  samples = draw(**_asked(experiment.game.labels))
+  report.save_samples(out, np.asarray(samples), experiment.dataset.held_out)
   print(f"{N.value} samples of round {int(state.step):,}: {out}")
 
 

@@ -4,11 +4,11 @@
     folder/*.jpg
 
 Each file's translation is written under its own name, as PNG, to the folder --out. Images are brought to the resolution
-that the run was trained on: cropped to their central square and resampled. The domains of a folder are x for its trainA
-and y for its trainB; a game on pairs translates --source=condition --target=x.
+that the run was trained on: cropped to their central square and resampled. --source and --target are two domains of the
+run's data: x, y and z of a folder with trainA, trainB and trainC, and otherwise the NAMEs of its folders trainNAME. A
+game on pairs translates --source=condition --target=x.
 """
 
-import itertools
 from pathlib import Path
 
 import jax
@@ -26,6 +26,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "a run that experiments.run has l
 SOURCE = flags.DEFINE_string("source", "x", "the domain of the images")
 TARGET = flags.DEFINE_string("target", "y", "the domain to translate them to")
 OUT = flags.DEFINE_string("out", "translated", "the folder to write to")
+OVERWRITE = flags.DEFINE_boolean("overwrite", False, "replace files that this command has not written")
 
 
 def main(*inputs: str) -> None:
@@ -37,11 +38,9 @@ def main(*inputs: str) -> None:
   game, dataset = experiment.game, experiment.dataset
   if game.translate is None:
     raise ConfigError(f"the game of the run in {WORKDIR.value} does not translate")
-  paired, given = dataset.condition is not None, (SOURCE.value, TARGET.value)
-  directions = [("condition", "x")] if paired else [*itertools.permutations(dataset.domains, 2)]
-  if given not in directions:
-    accepted = "condition and x" if paired else f"two of {', '.join(dataset.domains)}"
-    raise ConfigError(f"--source={SOURCE.value} --target={TARGET.value}: they are {accepted}")
+  if (SOURCE.value, TARGET.value) not in game.directions:
+    known = ", ".join(f"{source} to {target}" for source, target in game.directions)
+    raise ConfigError(f"--source={SOURCE.value} --target={TARGET.value}: this game translates {known}")
   resolution, _, channels = dataset.condition or dataset.shape
   paths = [Path(given) for given in inputs]
   out = Path(OUT.value)
@@ -54,7 +53,8 @@ def main(*inputs: str) -> None:
     x = decode({"x": image[None]})["x"]
     return game.translate(*nets, jax.random.key(0), x, SOURCE.value, TARGET.value)[0]
 
-  out.mkdir(parents=True, exist_ok=True)
+  for target in targets:
+    cli.check_out(target, OVERWRITE.value)
   for image, target in zip(images, targets, strict=True):
     report.save_image(target, np.asarray(translate(image)))
   print(f"{len(targets)} translations {SOURCE.value} to {TARGET.value}, by the run's round {int(state.step):,}: {out}")
@@ -65,6 +65,8 @@ def _targets(paths: list[Path], out: Path) -> list[Path]:
   targets: dict[Path, Path] = {}
   for path in paths:
     target = out / f"{path.stem}.png"
+    if path.is_dir():
+      raise ConfigError(f"{path} is a folder; give its images, as in {path}/*.jpg")
     if not path.is_file():
       raise ConfigError(f"there is no file {path}")
     if target in targets:

@@ -24,7 +24,7 @@ def differentiable(
   Args:
     key: every image draws from it for itself.
     images: [B, H, W, C], values in [-1, 1]; linear in them, so that any derivative of it is at hand.
-    policy: names, in their order; without any, images stay as they are. The paper's for few data is all three.
+    policy: names, in their order; without any, images stay as they are. The paper's for few data is the default.
 
   Returns:
     [B, H, W, C]; colour may leave [-1, 1].
@@ -32,7 +32,7 @@ def differentiable(
   Raises:
     ConfigError: if a name is unknown, or the data are no images.
   """
-  parts = {part.__name__: part for part in (colour, translation, cutout)}
+  parts = {part.__name__: part for part in (colour, translation, cutout, affine)}
   for name in policy:
     if name not in parts:
       raise ConfigError(f"policy has {name!r}, which is not known.{nearest(name, parts)}")
@@ -80,6 +80,54 @@ def cutout(key: jax.Array, images: jax.Array, /) -> jax.Array:
     place = jnp.arange(n)[None] - start
     inside &= jnp.expand_dims((place >= 0) & (place < side), 2 - axis)
   return jnp.where(inside[..., None], 0.0, images)
+
+
+def affine(
+  key: jax.Array,
+  images: jax.Array,
+  /,
+  *,
+  rotation: float = 15.0,
+  scale: float = 0.1,
+  shear: float = 0.1,
+  shift: float = 0.1,
+) -> jax.Array:
+  """Turns, scales, shears and moves each of the images [B, H, W, C] by itself. After Karras et al. 2020, section 2.
+
+  Between pixels values are bilinear; what comes in from beyond the border is the nearest pixel's. All draws are
+  uniform, the scale's in its logarithm.
+
+  Args:
+    key: for the draws.
+    images: [B, H, W, C]; linear in them.
+    rotation: at most so many degrees to either side.
+    scale: by a factor from 1 / (1 + scale) to 1 + scale.
+    shear: at most so many pixels across for one up, to either side.
+    shift: at most this share of the side, to any side.
+  """
+  _check(images)
+  height, width = images.shape[1:3]
+  turn, size, lean, down, across = jax.random.uniform(key, (5, len(images), 1, 1), images.dtype, -1.0, 1.0)
+  angle, factor = jnp.deg2rad(rotation) * turn, jnp.exp(jnp.log1p(scale) * size)
+  a, b, lean = jnp.cos(angle) / factor, jnp.sin(angle) / factor, shear * lean
+  y = (jnp.arange(height, dtype=images.dtype) - 0.5 * (height - 1)).reshape(1, -1, 1)
+  x = (jnp.arange(width, dtype=images.dtype) - 0.5 * (width - 1)).reshape(1, 1, -1)
+  # From each pixel of what comes out to its place in what goes in: a short way, so that little of it is rounding.
+  rows = (a - 1.0) * y + b * (x + lean * y) + shift * height * down
+  columns = (a - 1.0) * x + (a * lean - b) * y + shift * width * across
+  return jax.vmap(_moved)(images, rows, columns)
+
+
+def _moved(image: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+  """An image [H, W, C] read bilinearly so many rows and columns, [H, W] each, away from each of its pixels."""
+  height, width = image.shape[:2]
+  i, j = jnp.floor(rows), jnp.floor(columns)
+  of_row, of_column = (rows - i)[..., None], (columns - j)[..., None]
+  i = i.astype(jnp.int32) + jnp.arange(height)[:, None]
+  j = j.astype(jnp.int32) + jnp.arange(width)[None]
+  read = lambda i, j: image[jnp.clip(i, 0, height - 1), jnp.clip(j, 0, width - 1)]
+  above, below = ((1.0 - of_column) * read(k, j) + of_column * read(k, j + 1) for k in (i, i + 1))
+  return (1.0 - of_row) * above + of_row * below
 
 
 def _away_from(mean: jax.Array, images: jax.Array, factor: jax.Array) -> jax.Array:

@@ -23,7 +23,7 @@ class Forward:
     self._nets, self._params, self._old, self._key = nets, params, state.stats, key
     self._calls, self._moved = 0, {}
 
-  def __call__(self, name: str, *inputs: jax.Array) -> jax.Array:
+  def __call__(self, name: str, *inputs: jax.Array | int) -> jax.Array:
     """The output of the net `name` in training.
 
     Within a gradient or `vmap` of the loss's own, use `function`: statistics recorded there could not leave it.
@@ -47,7 +47,7 @@ class Forward:
   def stats(self) -> dict[str, Any]:
     return {name: mean_statistics(*uses) for name, uses in self._moved.items()}
 
-  def _apply(self, name: str, key: jax.Array, *inputs: jax.Array) -> tuple[jax.Array, Any]:
+  def _apply(self, name: str, key: jax.Array, *inputs: jax.Array | int) -> tuple[jax.Array, Any]:
     if name not in self._nets:
       raise KeyError(f"the game has no net {name!r}; it has {', '.join(sorted(self._nets))}")
     return self._nets[name].apply(self._params[name], self._old[name], *inputs, key=key)

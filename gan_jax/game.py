@@ -26,7 +26,7 @@ class DataSpec(NamedTuple):
   Attributes:
     x: shape of one example, [H, W, C] for images, [D] for points.
     classes: how many labels there are; 0 where the data has none.
-    domains: the batch's keys that are data: ("x",), or ("x", "y") for translation between two domains.
+    domains: the batch's keys that are data: ("x",), or several, such as ("x", "y"), for translation between them.
     condition: shape of the image, "condition" in a batch, that each example is conditioned on; None where none is.
   """
 
@@ -130,13 +130,16 @@ class Game(NamedTuple):
     sample: `(params, stats, key, n, latents=None, **conditions) -> [n, ...]`, draws in data space, values in [-1, 1]
       for images; with `latents` [n, latent_dim] it decodes these.
     translate: `(params, stats, key, x, source, target) -> [n, ...]`, images of the domain `source` in the domain
-      `target`, both of `DataSpec.domains`; of paired data from "condition" to "x".
+      `target`. It raises ConfigError unless (source, target) is one of `directions`.
+    directions: the (source, target) that it translates, each of `DataSpec.domains`; of paired data ("condition", "x").
+      `games._abilities.translations` makes both fields.
     encode: `(params, stats, key, x) -> [n, latent_dim]`, latents that `sample` decodes.
     score: `(params, stats, x) -> [n, ...]`, the discriminator's raw scores, higher for what it takes for real.
     features: `(params, stats, x) -> [n, d]`, what the discriminator's last layer reads of data, `Net.features`, or
       where it is an autoencoder, what its encoder gives.
     filters: `(params, stats) -> [kh, kw, C, O]`, what its first convolution looks for in images: `Net.filters`.
     codes: the named parts of a latent and how they are read off data: `games.infogan.LatentCodes`.
+    domains: those of which `sample(..., domain=)` can be asked, by name; () where it takes none.
     labels: how many classes `sample(..., labels=)` [n] int32 can be asked for; 0 where it takes none.
     init_memory: `key -> pytree`, what the game remembers beside its networks (pools of images).
     averaged: the nets of which a moving average is kept.
@@ -149,11 +152,13 @@ class Game(NamedTuple):
   moves: tuple[Move, ...]
   sample: Callable[..., jax.Array] | None = None
   translate: Callable[..., jax.Array] | None = None
+  directions: tuple[tuple[str, str], ...] = ()
   encode: Callable[..., jax.Array] | None = None
   score: Callable[..., jax.Array] | None = None
   features: Callable[..., jax.Array] | None = None
   filters: Callable[..., jax.Array] | None = None
   codes: Any = None
+  domains: tuple[str, ...] = ()
   labels: int = 0
   init_memory: Callable[[jax.Array], Any] = lambda key: ()
   averaged: tuple[str, ...] = ("generator",)

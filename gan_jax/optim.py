@@ -51,6 +51,26 @@ def extra_gradient(tx: optax.GradientTransformation) -> optax.GradientTransforma
   return optax.GradientTransformation(init, update)
 
 
+def resting(tx: optax.GradientTransformation) -> optax.GradientTransformation:
+  """Optimizes each entry of the leading axis by itself, and leaves one that has no gradient as it is, state included.
+
+  Where the gradient of all its parameters is exactly zero, an entry took no part in the loss: nets of a domain that was
+  not drawn. Adam would move it on by the memory of earlier gradients. What `tx` counts are an entry's own moves.
+  """
+
+  def init(params):
+    return jax.vmap(tx.init)(params)
+
+  def update(updates, state, params=None):
+    moves = jax.vmap(lambda one: jnp.any(jnp.stack([jnp.any(leaf != 0.0) for leaf in jax.tree.leaves(one)])))(updates)
+    choose = lambda new, old: jnp.where(moves.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+    steps, after = jax.vmap(tx.update)(updates, state, params)
+    still = jax.tree.map(jnp.zeros_like, steps)
+    return jax.tree.map(choose, steps, still), jax.tree.map(choose, after, state)
+
+  return optax.GradientTransformation(init, update)
+
+
 # These take traced arrays for shares and ends, which optax's own schedules compare in Python.
 
 

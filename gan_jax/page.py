@@ -563,14 +563,16 @@ def _described(member: Mapping[str, str], settings: Sequence[str]) -> str:
 
 
 def _members(folder: Path, members: Sequence[Mapping[str, str]], settings: Sequence[str], best: int | None) -> str:
-  """Each member's picture, settings and last numbers; pictures only as long as they fit, the best one's always."""
+  """Each member's pictures, settings and last numbers; pictures only as long as they fit, the best one's always."""
   left, figures = _BYTES, []
   for i, member in enumerate(members):
-    path = folder / "samples" / f"member_{i:03d}.png"
-    picture = ""
-    if _size(path):
+    stem, picture = f"member_{i:03d}", ""
+    for path in sorted((folder / "samples").glob(f"{stem}*.png")):
+      if not _size(path):
+        continue
       left -= path.stat().st_size
-      picture = _image(path, f"Samples of member {i}") if left > 0 or i == best else f"<p>{_text(path.name)}</p>"
+      name = path.stem.removeprefix(stem).lstrip("_") or "Samples"
+      picture += _image(path, f"{name} of member {i}") if left > 0 or i == best else f"<p>{_text(path.name)}</p>"
     numbers = [_text(f"{name} {_cell(text)}") for name, text in member.items() if name not in settings]
     numbers = (
       f"<details{' open' * (len(numbers) <= 8)}><summary>numbers</summary>{'<br>'.join(numbers)}</details>"

@@ -1,23 +1,31 @@
 """What a run leaves to be read: its config, the metrics file, sample pictures and the loss plot."""
 
+import io
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from gan_jax.errors import ConfigError
+
+_SOFTWARE = "gan_jax"  # says in a PNG file who wrote it
 
 
 def write_text(path: Path, text: str) -> None:
   """Replaces a file at once, so that an interruption leaves the old or the new one; the same text leaves it alone."""
-  if path.exists() and path.read_bytes() == text.encode():
+  write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+  """As `write_text`; a link is replaced, not followed."""
+  if path.exists() and not path.is_symlink() and path.read_bytes() == content:
     return
   temporary = path.with_name(f"{path.name}.partial")
-  temporary.write_bytes(text.encode())
+  temporary.write_bytes(content)
   temporary.replace(path)
 
 
@@ -115,7 +123,7 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
     sheet = grid(samples, columns)
     zoom = max(1, round(600 / sheet.shape[1]))
     picture = _picture(sheet)
-    picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST).save(path)
+    _save(path, picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST))
     return
   from matplotlib.figure import Figure  # here, so that training does not wait for it
 
@@ -133,7 +141,41 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
     seen = np.clip(samples[:, 0], bins[0], bins[-1])  # what lies beyond, at the edge
     axes.hist(seen, bins, density=True, histtype="step", color="C0", label="generator")
   axes.legend(loc="upper right")
-  figure.savefig(path, dpi=100)
+  _save_figure(path, figure)
+
+
+class Plot(NamedTuple):
+  """Lines in a plane.
+
+  Attributes:
+    lines: points (x, y) of each by name, x rising.
+    x: what the horizontal axis is, with its unit.
+    y: likewise the vertical one, which starts at 0.
+    logarithmic: whether the horizontal axis has equal factors, of 2; all x are above 0 then.
+  """
+
+  lines: Mapping[str, Sequence[tuple[float, float]]]
+  x: str
+  y: str
+  logarithmic: bool = False
+
+
+def save_plot(path: Path, plot: Plot) -> None:
+  """Saves a plot as a PNG file, with a dot at each point; the folder is made."""
+  from matplotlib.figure import Figure  # here, so that training does not wait for it
+
+  path.parent.mkdir(parents=True, exist_ok=True)
+  figure = Figure(figsize=(6, 4), layout="constrained")
+  axes = figure.add_subplot()
+  for name, points in plot.lines.items():
+    axes.plot(*np.transpose(points), marker=".", label=name)
+  axes.set(xlabel=plot.x, ylabel=plot.y)
+  axes.set_ylim(bottom=0.0)
+  if plot.logarithmic:
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:g}")
+  axes.legend()
+  _save_figure(path, figure)
 
 
 def pictures(workdir: Path) -> dict[str, list[tuple[int, Path]]]:
@@ -151,7 +193,7 @@ def pictures(workdir: Path) -> dict[str, list[tuple[int, Path]]]:
 
 def save_image(path: Path, image: np.ndarray) -> None:
   """Writes one image [H, W, C] in [-1, 1], C 1 or 3, as it is."""
-  _picture(pixels(image)).save(path)
+  _save(path, _picture(pixels(image)))
 
 
 def pixels(images: np.ndarray) -> np.ndarray:
@@ -161,3 +203,27 @@ def pixels(images: np.ndarray) -> np.ndarray:
 
 def _picture(pixels: np.ndarray) -> Image.Image:
   return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def made_here(path: Path) -> bool:
+  """Whether a file is a picture that this module wrote, and no link to one."""
+  if path.is_symlink() or not path.is_file():
+    return False
+  try:
+    with Image.open(path) as picture:
+      return picture.info.get("Software") == _SOFTWARE
+  except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for files of others
+    return False
+
+
+def _save(path: Path, picture: Image.Image) -> None:
+  written, info = io.BytesIO(), PngImagePlugin.PngInfo()
+  info.add_text("Software", _SOFTWARE)
+  picture.save(written, "PNG", pnginfo=info)
+  write_bytes(path, written.getvalue())
+
+
+def _save_figure(path: Path, figure: Any) -> None:
+  written = io.BytesIO()
+  figure.savefig(written, dpi=100, format="png", metadata={"Software": _SOFTWARE})
+  write_bytes(path, written.getvalue())

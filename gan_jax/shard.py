@@ -126,6 +126,23 @@ def fetch(mesh: Mesh, tree: Any) -> Any:
   return jax.tree.map(lambda a: a.addressable_data(0), _gather(mesh)(tree))
 
 
+def in_first(function: Callable[[], Any], elsewhere: Any = None) -> Any:
+  """What `function` returns in the first process, and `elsewhere` in others; every process has to call it.
+
+  Raises:
+    ConfigError: in the others, where the first one raises: it raises what it is.
+  """
+  found, error = elsewhere, None
+  if jax.process_index() == 0:
+    try:
+      found = function()
+    except Exception as raised:
+      error = raised
+  if any_process(error is not None):
+    raise error or ConfigError("the first process cannot go on; it says why")
+  return found
+
+
 def any_process(flag: bool) -> bool:
   """Whether the flag is set in any process. Every process has to call it."""
   return flag if jax.process_count() == 1 else bool(np.any(multihost_utils.process_allgather(np.array(flag))))

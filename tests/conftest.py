@@ -5,6 +5,7 @@ What one test has compiled is kept there for the next, as commands keep it, and 
 
 import atexit
 import functools
+import gc
 import os
 import shutil
 import tempfile
@@ -35,3 +36,16 @@ cache.keep_programs()
 def runs_long(monkeypatch):
   """What the test compiles runs long, and is optimised: several times as fast, compiled in twice the time."""
   monkeypatch.setattr(jax, "jit", functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1}))
+
+
+@pytest.fixture
+def unread():
+  """For tests of damaged checkpoints: what orbax began to read is cleared up in them, not in the next one."""
+  yield
+  gc.collect()
+
+
+def pytest_collection_modifyitems(items):
+  for item in items:
+    if "unread" in getattr(item, "fixturenames", ()):
+      item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))

@@ -136,3 +136,37 @@ def test_refusals():
   for name in POLICY:
     with pytest.raises(ConfigError, match=r"is for images \[B, H, W, C\], and these are \[5, 2\]"):
       augment.differentiable(KEY, jnp.zeros((5, 2)), policy=(name,))
+
+
+def ramp(n=2, side=8):
+  """Values that rise linearly across and down: a bilinear reading of them is exact."""
+  y, x = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+  return np.tile((0.05 * y - 0.1 * x)[None, ..., None], (n, 1, 1, 1)).astype(np.float32)
+
+
+@pytest.mark.parametrize("only", ["rotation", "scale", "shear", "shift"])
+def test_affine_by_hand(only):
+  """One kind at a time, on a ramp: each pixel has the value of the place that it came from, inside of the border."""
+  most = {"rotation": 20.0, "scale": 0.3, "shear": 0.4, "shift": 0.1}
+  settings = dict.fromkeys(most, 0.0) | {only: most[only]}
+  images = ramp(5)
+  found = np.asarray(augment.affine(KEY, jnp.asarray(images), **settings))
+  turn, size, lean, down, across = np.asarray(jax.random.uniform(KEY, (5, 5, 1, 1), minval=-1.0, maxval=1.0))
+  y, x = np.meshgrid(np.arange(8) - 3.5, np.arange(8) - 3.5, indexing="ij")
+  y, x = y[None], x[None] + settings["shear"] * lean * y[None]
+  angle, factor = np.deg2rad(settings["rotation"]) * turn, (1.0 + settings["scale"]) ** size
+  rows = (np.cos(angle) * y + np.sin(angle) * x) / factor + settings["shift"] * 8 * down
+  columns = (np.cos(angle) * x - np.sin(angle) * y) / factor + settings["shift"] * 8 * across
+  inside = np.broadcast_to((abs(rows) <= 3.5) & (abs(columns) <= 3.5), (5, 8, 8))
+  truth = np.broadcast_to(0.05 * (rows + 3.5) - 0.1 * (columns + 3.5), (5, 8, 8))
+  np.testing.assert_allclose(found[..., 0][inside], truth[inside], atol=1e-5)
+  assert inside.mean() > 0.5 and not np.allclose(found, images, atol=1e-2)
+  assert len({float(each) for each in found[:, 2, 2, 0]}) == 5  # each image has draws of its own
+
+
+def test_affine_of_nothing_is_nothing_and_the_border_goes_on():
+  images = jax.random.uniform(KEY, (3, 6, 6, 2), minval=-1.0)
+  still = augment.affine(KEY, images, rotation=0.0, scale=0.0, shear=0.0, shift=0.0)
+  np.testing.assert_allclose(still, images, atol=1e-6)
+  dark = augment.affine(KEY, jnp.full((3, 6, 6, 1), -1.0), shift=0.5)
+  np.testing.assert_allclose(dark, -1.0, atol=1e-6)

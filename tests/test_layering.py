@@ -34,7 +34,7 @@ MAY_IMPORT = {
   "gan_jax/games": STANDARD | PURE | ERRORS | OF_GAMES | {"optax"},
   "gan_jax/train.py": STANDARD | PURE | {"optax", "gan_jax.game"},
   "gan_jax/shard.py": STANDARD | PURE | ERRORS | {"numpy", "gan_jax.game"},
-  "gan_jax/checkpoint.py": STANDARD | PURE | ERRORS | {"orbax", "gan_jax.game"},
+  "gan_jax/checkpoint.py": STANDARD | PURE | ERRORS | {"numpy", "orbax", "gan_jax.game", "gan_jax.shard"},
   "gan_jax/cache.py": STANDARD | {"jax", "numpy", "filelock"},
   "gan_jax/weights.py": STANDARD | ERRORS | {"jax", "numpy", "safetensors"},
   "gan_jax/data": LIBRARIES | PURE | ERRORS | {"gan_jax.data", "gan_jax.cache"},

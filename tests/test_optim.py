@@ -91,3 +91,44 @@ def test_shares_and_ends_may_be_traced():
     traced = jax.vmap(lambda a, b, make=make: make(a, b)(steps))(a, b)
     for i in range(2):
       np.testing.assert_allclose(traced[i], make(float(a[i]), float(b[i]))(steps), rtol=1e-5, err_msg=name)
+
+
+@pytest.fixture
+def mixed_types():
+  with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counters with floats
+    yield
+
+
+@pytest.mark.usefixtures("mixed_types")
+def test_what_has_no_gradient_rests():
+  """Of two entries each is Adam by itself: one with a gradient every round, the other every second round."""
+  tx, alone = optim.resting(optax.adam(0.1)), optax.adam(0.1)
+  params = {"w": jnp.array([[1.0, 2.0], [3.0, 4.0]])}
+  slopes = np.random.default_rng(0).normal(size=(6, 2, 2)).astype(np.float32)
+  slopes[1::2, 1] = 0.0
+  slopes[2, 0, 0] = 0.0  # one number of an entry that moves
+  state, ends = tx.init(params), []
+  for slope in slopes:
+    updates, state = tx.update({"w": jnp.asarray(slope)}, state, params)
+    params = optax.apply_updates(params, updates)
+  for entry, own in enumerate((slopes[:, 0], slopes[::2, 1])):
+    one = {"w": jnp.array([[1.0, 2.0], [3.0, 4.0]])[entry]}
+    of_one = alone.init(one)
+    for slope in own:
+      updates, of_one = alone.update({"w": jnp.asarray(slope)}, of_one, one)
+      one = optax.apply_updates(one, updates)
+    ends.append(one["w"])
+    kept = jax.tree.map(lambda leaf, entry=entry: leaf[entry], state)
+    for found, truth in zip(jax.tree.leaves(kept), jax.tree.leaves(of_one), strict=True):
+      np.testing.assert_allclose(found, truth, rtol=1e-6)
+  np.testing.assert_allclose(params["w"], np.stack(ends), rtol=1e-6)
+
+
+@pytest.mark.usefixtures("mixed_types")
+def test_an_entry_moves_with_all_its_arrays():
+  """One array without a gradient beside one with it moves on by Adam's memory, as it would alone."""
+  tx, params = optim.resting(optax.adam(0.1)), {"a": jnp.ones((2, 1)), "b": jnp.ones((2, 1))}
+  state = tx.init(params)
+  _, state = tx.update({"a": jnp.ones((2, 1)), "b": jnp.ones((2, 1))}, state, params)
+  updates, _ = tx.update({"a": jnp.zeros((2, 1)), "b": jnp.array([[1.0], [0.0]])}, state, params)
+  assert float(updates["a"][0, 0]) != 0.0 and float(updates["a"][1, 0]) == float(updates["b"][1, 0]) == 0.0

@@ -105,6 +105,19 @@ def test_a_picture_has_the_columns_that_it_is_given(tmp_path):
     np.testing.assert_array_equal(pixels[::zoom, ::zoom], report.grid(images, columns)[:, :, 0])
 
 
+@pytest.mark.parametrize("logarithmic", [False, True])
+def test_a_plot_has_a_line_of_a_colour_of_its_own_for_each_name(tmp_path, logarithmic):
+  """The second line lies far above the first, so that their colours tell where they are."""
+  lines = {"low": [(1.0, 0.1), (2.0, 0.1), (16.0, 0.1)], "high": [(1.0, 0.9), (16.0, 0.9)]}
+  path = tmp_path / "new" / "plot.png"
+  report.save_plot(path, report.Plot(lines, "steps", "error", logarithmic))
+  pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+  assert pixels.shape == (400, 600, 3)
+  blue, orange = (np.argwhere(np.abs(pixels - colour).sum(2) < 10) for colour in ((31, 119, 180), (255, 127, 14)))
+  low, high = (np.median(found[:, 0]) for found in (blue, orange))
+  assert low - high > 200 and min(np.ptp(found[:, 1]) for found in (blue, orange)) > 400
+
+
 def test_an_image_is_saved_pixel_by_pixel(tmp_path):
   values = np.array([-1.0, -0.5, 0.0, 0.5, 1.0, 3.0], np.float32)
   for shape in ((2, 3, 1), (1, 2, 3)):

@@ -1,11 +1,13 @@
 """Every experiment, small enough to be compiled in a second: for what all games have to satisfy."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
+from PIL import Image
 
 from experiments.lab import configs
 from experiments.lab.build import Experiment, build, build_data
@@ -14,7 +16,7 @@ from gan_jax.data.transforms import fit
 from gan_jax.errors import ConfigError
 from gan_jax.game import DataSpec
 
-SMALL = {"width": 4, "features": 8, "blocks": 1, "layers": 1, "fourier": 2}
+SMALL = {"width": 4, "features": 8, "blocks": 1, "layers": 1, "doublings": 1, "fourier": 2}
 SIDE = 16
 
 ALL = [
@@ -61,7 +63,7 @@ def dataset_of(config: ConfigDict) -> Dataset:
     except ConfigError:
       continue
     return dataset
-  return from_domains("noise", of_x, of_y, {**of_x, **of_y}, classes=3)
+  return from_domains("noise", {"x": of_x, "y": of_y}, {**of_x, **of_y}, classes=3)
 
 
 def spec_of(dataset: Dataset) -> DataSpec:
@@ -82,12 +84,21 @@ def numbers_of(config: ConfigDict) -> dict[str, float]:
   return {field: value for field, value in flat.items() if isinstance(value, float)}
 
 
-def _kept(key: Callable[[ConfigDict], Any]) -> list[str]:
-  """Of all experiments the first of each kind that `key` tells apart."""
+def _kept(names: Iterable[str], key: Callable[[ConfigDict], Any]) -> list[str]:
+  """Of these experiments the first for each value of `key`."""
   found: dict[str, str] = {}
-  for name in ALL:
+  for name in names:
     found.setdefault(str(key(config_of(name))), name)
   return list(found.values())
+
+
+def _covering(names: Iterable[str], parts: Callable[[ConfigDict], set[str]]) -> list[str]:
+  """Of these experiments each that has a part which none before it has."""
+  found: dict[str, str] = {}
+  for name in names:
+    for part in parts(config_of(name)):
+      found.setdefault(part, name)
+  return list(dict.fromkeys(found.values()))
 
 
 def _game(config: ConfigDict) -> dict:
@@ -96,18 +107,40 @@ def _game(config: ConfigDict) -> dict:
   return settings | ({"divergence": "divergence" in settings} if "divergence" in settings else {})
 
 
-EVERY = _kept(lambda config: (_game(config), config.nets))  # different games, or settings
-EACH = _kept(
-  lambda config: (config.game.name, sorted({net.name.partition(".")[0] for net in config.nets.values()}))
-)  # different games, or kinds of nets
-GAMES = _kept(lambda config: config.game.name)
-NETS = _kept(lambda config: sorted({net.name for net in config.nets.values()}))
-NUMBERS = _kept(lambda config: (config.game.name, sorted(n for n in numbers_of(config) if n.startswith("game."))))
+def _nets(config: ConfigDict) -> set[str]:
+  """The files that the nets are in."""
+  return {net.name.partition(".")[0] for net in config.nets.values()}
+
+
+def _parts(config: ConfigDict) -> set[str]:
+  """What `EVERY` covers of an experiment on images: its game, on which kind of data, and the files of its nets."""
+  data = dataset_of(config)
+  return {f"{config.game.name} of {data.domains} and {data.condition}", *_nets(config)}
+
+
+# Of images, which take long to compile, as many experiments as it takes to play each game and each kind of nets.
+POINTS, IMAGES = [[name for name in ALL if ("resolution" in config_of(name).data) == of] for of in (False, True)]
+_IMAGES = _covering(IMAGES, _parts)
+EVERY = _kept(POINTS, lambda config: (_game(config), config.nets)) + _IMAGES
+EACH = _kept(POINTS, lambda config: (config.game.name, sorted(_nets(config)))) + _IMAGES
+GAMES = _kept(ALL, lambda config: config.game.name)
+NETS = _covering(ALL, _nets)
+BUILDERS = _covering(IMAGES, lambda config: {net.name for net in config.nets.values()})
+NUMBERS = _kept(POINTS, lambda config: (config.game.name, sorted(numbers_of(config)))) + _IMAGES
 
 
 def timeless(rows: list[dict]) -> list[dict]:
   """Rows of metrics without what the clock says."""
   return [{name: value for name, value in row.items() if name not in ("seconds", "data/waiting")} for row in rows]
+
+
+def two_folders(root: Path) -> None:
+  """Folders trainA, trainB, testA and testB of twelve coloured images of 8x8 each, of noise."""
+  for domain in ("trainA", "trainB", "testA", "testB"):
+    (root / domain).mkdir(parents=True)
+    for i in range(12):
+      pixels = np.random.default_rng(i + 100 * (domain[-1] == "B")).integers(0, 256, (8, 8, 3), np.uint8)
+      Image.fromarray(pixels).save(root / domain / f"{i}.png")
 
 
 def same(one, other) -> bool:

@@ -1,15 +1,18 @@
 """What all commands share: flags, the front door, and mistakes that end in one message and exit status 1."""
 
 import ast
+import os
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
+import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from experiments.lab import configs
-from gan_jax import cache
+from gan_jax import cache, report
 from gan_jax.errors import ConfigError
 
 _HELP = {"-h", "-help", "--help", "-helpshort", "--helpshort", "-helpfull", "--helpfull", "-?", "--?"}
@@ -50,6 +53,26 @@ def start(main: Callable[..., object], takes_config: bool = False, takes_argumen
   app.run(run, flags_parser=parse)
 
 
+def check_out(path: Path, overwrite: bool) -> None:
+  """Makes the folder of a picture that a command was asked to write, and sees that it replaces nobody else's file.
+
+  Raises:
+    ConfigError: if there is something that `gan_jax.report` has not written, unless it is to be overwritten; a folder,
+      or the folder cannot be written to.
+  """
+  if path.is_dir():
+    raise ConfigError(f"{path} is a folder; give the picture a name in it, such as {path / 'samples.png'}")
+  if (path.exists() or path.is_symlink()) and not overwrite and not report.made_here(path):
+    what = "a link" if path.is_symlink() else "a file that no command here has written"
+    raise ConfigError(f"{path} is {what}; choose another --out, or replace it with --overwrite")
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise ConfigError(f"the folder {path.parent} cannot be made ({error.strerror}); choose another --out") from error
+  if not os.access(path.parent, os.W_OK):
+    raise ConfigError(f"the folder {path.parent} cannot be written to; choose another --out")
+
+
 def usage(given: str = "", takes_config: bool = True) -> str:
   """How a command is called, and where it takes a config the experiments there are, or the settings of one."""
   lines = [(sys.modules["__main__"].__doc__ or "").strip(), "", "flags:"]
@@ -77,6 +100,15 @@ def _guarded(function: Callable, *arguments: object) -> object:
     if getattr(error, "__notes__", None):  # it comes out of a loss, which a note says: its line matters
       raise
     sys.exit(f"error: {error}")
+  except MemoryError as error:
+    sys.exit(f"error: it does not fit into memory ({error}); make the batch, the images or the nets smaller")
+  except jax.errors.JaxRuntimeError as error:
+    if "RESOURCE_EXHAUSTED" not in str(error):
+      raise
+    what = str(error).partition("\n")[0]
+    sys.exit(
+      f"error: it does not fit into the device's memory ({what}); make the batch, the images or the nets smaller"
+    )
   except KeyboardInterrupt as interruption:
     sys.exit(str(interruption) or "interrupted")
 

@@ -34,8 +34,8 @@ def signals(experiment: Experiment, batch_size: int) -> Callable[[TrainState], d
   else:
     assert dataset.stream is not None
     batch = decode(next(dataset.stream(n, 0, 0, (0, 1))))
-  spread_out = spread(dataset.test["x"], n)
-  seen, unseen = batch["x"][:n], decode({"x": jnp.asarray(spread_out)})["x"]
+  spread_out = spread(dataset.held_out, n)
+  seen, unseen = batch[dataset.domains[0]][:n], decode({"x": jnp.asarray(spread_out)})["x"]
 
   def look(state):
     key, raw = train.evaluation_key(state.key), (state.params, state.stats)

@@ -36,7 +36,7 @@ def of_run(workdir: Path, checkpoint: str, raw: bool, settings: Mapping[str, Any
   config, _, _ = trained.stage_of(workdir, checkpoint)
   if game.sample is not None and len(dataset.shape) == 3:
     given = {name: value for name, value in settings.items() if value}
-    count = {"n": min(len(dataset.test["x"]), _MOST)}  # a run looks at fewer, for it does so often
+    count = {"n": min(len(dataset.held_out), _MOST)}  # a run looks at fewer, for it does so often
     config.eval.evaluators = tuple(dict.fromkeys([*config.eval.evaluators, "images"]))
     config.eval.images = {**config.eval.get("images", {}), **count, **given}
   elif any(settings.values()):

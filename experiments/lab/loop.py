@@ -16,9 +16,9 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.lab import configs, health, trackers, workdir
-from experiments.lab.build import Experiment, at_least_one, build
+from experiments.lab.build import Experiment, at_least_one, build, check_fits
 from experiments.lab.configs import Config
-from experiments.lab.observer import BEST, Observer, check_best, check_same_best, ended, finite
+from experiments.lab.observer import BEST, Observer, check_best, check_same_best, ended, finite, missing
 from gan_jax import checkpoint, page, report, shard, train
 from gan_jax.data.dataset import decode
 from gan_jax.data.stream import ahead
@@ -46,7 +46,7 @@ class StageRun(NamedTuple):
   mesh: jax.sharding.Mesh
 
 
-def run(config: Config, folder: Path, given: str) -> TrainState:
+def run(config: Config, folder: Path, given: str, source: str | None = None) -> TrainState:
   """Trains, or resumes, until `config.train.rounds`; returns the last state.
 
   A run that is finished, or that `eval.patience` has ended, is left as it is. Of many processes the first writes, in a
@@ -56,13 +56,14 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
     config: complete, as `configs.load` gives it.
     folder: the workdir.
     given: the experiment, as --config names it.
+    source: WORKDIR or WORKDIR@ROUND: another run, with whose state after that round, or newest state, a new one begins.
 
   Raises:
-    ConfigError: if the config is wrong, or the workdir holds another experiment's run, a longer one or a damaged one;
-      nothing is touched then.
+    ConfigError: if the config is wrong, or the workdir holds another experiment's run, a longer one or a damaged one,
+      or another process has it; what is there is not touched then.
     FloatingPointError: if a loss stops being finite; what was saved before stays.
   """
-  _check_lengths(config)
+  check_lengths(config)
   trackers.check(config)
   connect(config)
   mesh = _mesh(config)
@@ -70,24 +71,27 @@ def run(config: Config, folder: Path, given: str) -> TrainState:
   workdir.check(folder, described, workdir.LENGTH, config.train.rounds)
   check_same_best(folder, described)
   stage_runs = _stage_runs(config, mesh)
-  folder.mkdir(parents=True, exist_ok=True)
-  with checkpoint.open_folder(folder / "checkpoints") as checkpoints:
-    step = checkpoints.latest_step() or 0
-    left = [stage_run for stage_run in stage_runs if step <= stage_run.stage.end]
-    state = checkpoint.restore(checkpoints, jax.tree.map(_placed, left[0].fresh, left[0].shardings))
-    files = folder / health.METRICS, folder / health.WARNINGS
-    rows = [report.read_metrics(file, until=step) for file in files] if writes() else [[], []]
-    why = ended(rows[0], config.eval)
+  with workdir.held(folder), checkpoint.open_folder(folder / "checkpoints") as checkpoints:
+    workdir.check(folder, described, workdir.LENGTH, config.train.rounds)  # again: another may have begun and ended
+    left, state, rows, source = _found(folder, source, config, checkpoints, stage_runs)
+    why = ended(rows[health.METRICS], config.eval)
     over = shard.any_process(bool(why))
     if writes():
       _describe(left[0], folder, name, config.train.rounds, state, why)
     if state is None:
       state = _init(left[0])
+    else:
+      checkpoint.prune(checkpoints)
+      _redraw(left[0], folder, name, config.train.rounds, state)
     if int(state.step) < config.train.rounds and not over:
       if writes():
-        workdir.write(folder, described, _file_of(given))
-        for file, kept in zip(files, rows, strict=True):
-          report.write_metrics(file, kept)
+        changed = workdir.write(folder, described, _file_of(given), int(state.step), source)
+        if changed:
+          print(f"  {'':<14} the run goes on under other code: {changed}")
+        for file, kept in rows.items():
+          report.write_metrics(folder / file, kept)
+      if source:
+        checkpoint.save(checkpoints, state)
       with _page_after(folder, name), trackers.opened(config, folder, described, int(state.step), writes()) as tracked:
         for stage_run, after in itertools.zip_longest(left, left[1:]):
           seen = stage_run.stage, stage_run.experiment
@@ -153,12 +157,91 @@ def _stage_runs(config: Config, mesh: jax.sharding.Mesh) -> list[StageRun]:
     batch = _example(experiment, stage.config.data.batch_size)
     init = lambda key, game=played.game, batch=batch: train.init(game, key, batch)
     fresh = jax.eval_shape(init, jax.random.key(config.seed))
-    for measure in (experiment.evaluation.measure, *(picture.draw for picture in experiment.evaluation.pictures)):
-      jax.eval_shape(measure, fresh)
+    jax.eval_shape(experiment.evaluation.measure, fresh)
+    for picture in experiment.evaluation.pictures:
+      check_fits(f"the picture of {picture.name or 'samples'}", jax.eval_shape(picture.draw, fresh))
     check_best(stage.config, experiment, fresh)
     shardings = shard.state_shardings(mesh, fresh, stage.config.mesh.fsdp)
+    check_fits("the train state, nets and optimizers,", fresh, shardings)
     stage_runs.append(StageRun(stage, experiment, played, fresh, shardings, mesh))
   return stage_runs
+
+
+def _found(
+  folder: Path, source: str | None, config: Config, checkpoints: Any, stage_runs: list[StageRun]
+) -> tuple[list[StageRun], TrainState | None, dict[str, list[dict[str, float]]], str | None]:
+  """The stages that are left, the state that they go on from, what was written until then, by file, and `source` where
+  that state is its."""
+  left, state = _restored(checkpoints, stage_runs)
+  if state is not None or not source:
+    source = None
+  else:
+    folder, left, state = _taken(source, stage_runs)
+  files, step = (health.METRICS, health.WARNINGS), 0 if state is None else int(state.step)
+  read = lambda: {file: report.read_metrics(folder / file, until=step) for file in files}
+  rows = shard.in_first(read, {file: [] for file in files})
+  if source:  # the best checkpoint stays with the other run, and so does what it was judged by
+    rows[health.METRICS] = [{k: v for k, v in row.items() if k != config.eval.best} for row in rows[health.METRICS]]
+  return left, state, rows, source
+
+
+def _restored(checkpoints: Any, stage_runs: list[StageRun]) -> tuple[list[StageRun], TrainState | None]:
+  """The newest checkpoint that can be read, with the stages from its own on; damaged ones after it are put aside.
+
+  Raises:
+    ConfigError: if none of them can be read.
+  """
+  damaged: dict[int, str] = {}
+  for step in sorted(checkpoints.all_steps(), reverse=True):
+    left = [stage_run for stage_run in stage_runs if step <= stage_run.stage.end]
+    state, wrong = None, ""
+    try:
+      state = checkpoint.restore(checkpoints, jax.tree.map(_placed, left[0].fresh, left[0].shardings), step)
+    except ConfigError as error:  # of nets of other shapes too: the config is the run's own
+      wrong = str(error)
+    if not shard.any_process(bool(wrong)):
+      for each, message in damaged.items():
+        place = checkpoint.put_aside(checkpoints, each)
+        if writes():
+          print(f"{message}; it is kept as {place}, and the run goes on from round {step:,}")
+      return left, state
+    damaged[step] = wrong or "another process found a checkpoint damaged"
+  if damaged:
+    raise ConfigError(
+      f"{next(iter(damaged.values()))}, and there is no other; remove {checkpoints.directory} to begin anew"
+    )
+  return stage_runs, None
+
+
+def _taken(source: str, stage_runs: list[StageRun]) -> tuple[Path, list[StageRun], TrainState]:
+  """The workdir of another run, the stages from the round on that is asked for, and the state after it."""
+  path, _, asked = source.rpartition("@")
+  path, asked = (path, asked) if path and asked.isdecimal() else (source, "")
+  origin = Path(path)
+  with checkpoint.open_folder(origin / "checkpoints", create=False) as others:
+    steps = sorted(others.all_steps())
+    if not steps or asked and asked not in map(str, steps):
+      there = f"it has {', '.join(map(str, steps))}" if steps else "it has none"
+      raise ConfigError(f"--from is {source}; there is no such checkpoint in {origin}: {there}")
+    step = int(asked or steps[-1])
+    left = [stage_run for stage_run in stage_runs if step <= stage_run.stage.end]
+    if step >= stage_runs[-1].stage.end:
+      raise ConfigError(
+        f"--from is {source}, but train.rounds is {stage_runs[-1].stage.end:,}; ask for more than {step:,}"
+      )
+    state = checkpoint.restore(others, jax.tree.map(_placed, left[0].fresh, left[0].shardings), step)
+  assert state is not None
+  return origin, left, state
+
+
+def _redraw(stage_run: StageRun, folder: Path, name: str, rounds: int, state: TrainState) -> None:
+  """Draws the pictures of a state that was restored, where one of them is missing."""
+  if not shard.any_process(shard.in_first(lambda: missing(folder, int(state.step)), False)):
+    return
+  seen = shard.fetch(stage_run.mesh, state.replace(opt={}, memory=()))
+  if writes():
+    untracked = trackers.Trackers(folder, {}, {})
+    Observer(stage_run.stage, stage_run.experiment, folder, name, rounds, untracked).redraw(seen)
 
 
 def _init(stage_run: StageRun) -> TrainState:
@@ -216,7 +299,7 @@ def _play(
   with _interruptible() as asked, bar:
     while step < end and not over and not shard.any_process(bool(asked)):  # a stop does not wait for what is being read
       try:
-        state, count, new = next(played)
+        state, count, new, bad = next(played)
       except ConfigError:  # a file that cannot be read
         if saved < step:
           checkpoint.save(checkpoints, state)
@@ -224,17 +307,18 @@ def _play(
       step += count
       if observer:
         observer.warn(new)
-      bad = _not_finite(new, saved)
       if bad and observer:
         observer.write([{k: finite(v) if isinstance(v, float) else v for k, v in row.items()} for row in new], None)
       if bad:
-        raise FloatingPointError(bad)
+        raise FloatingPointError(_advice(bad, folder, saved))
       evaluated = step == end or step % config.eval.every == 0
       seen = shard.fetch(stage_run.mesh, state.replace(opt={}, memory=())) if evaluated else None  # what is looked at
       if observer:
         observer.write(new, seen)
         bar.update(count)
         bar.set_postfix({k: f"{v:.3f}" for k, v in new[-1].items() if k.endswith("/loss")})
+        if seen is not None:
+          observer.draw(seen)
       if evaluated and config.eval.best:
         if shard.any_process(observer is not None and observer.improved):
           checkpoint.save_alone(folder / BEST, state)
@@ -242,8 +326,6 @@ def _play(
       if step == end or over or step % config.checkpoint.every == 0:
         checkpoint.save(checkpoints, state)
         saved = step
-      if observer and seen is not None:
-        observer.draw(seen)
   if step < end and not over:
     if saved < step:
       checkpoint.save(checkpoints, state)
@@ -252,8 +334,8 @@ def _play(
   return state, over
 
 
-def _played(stage_run: StageRun, state: TrainState) -> Iterator[tuple[TrainState, int, list[dict[str, Any]]]]:
-  """Plays a chunk at a time: the state after it, how many rounds it had, and their rows."""
+def _played(stage_run: StageRun, state: TrainState) -> Iterator[tuple[TrainState, int, list[dict[str, Any]], str]]:
+  """Plays a chunk at a time: the state after it, how many rounds it had, their rows, and what stopped being finite."""
   config, experiment, step = stage_run.stage.config, stage_run.played, int(state.step)
   signals = jax.jit(health.signals(experiment, config.data.batch_size))
   compiled: dict[int, Callable] = {}
@@ -262,7 +344,7 @@ def _played(stage_run: StageRun, state: TrainState) -> Iterator[tuple[TrainState
     if count not in compiled:
       compiled[count] = _compile(experiment, count, stage_run.shardings)
     state, metrics = compiled[count](state, batches)
-    rows = _rows(metrics, step, config.log.every)
+    rows, bad = _rows(metrics, step, config.log.every), _first_not_finite(metrics, step)
     rows[-1] |= {name: finite(value) for name, value in signals(state).items()}
     ended = time.perf_counter()
     rows[-1]["seconds"] = ended - began  # since the chunk before
@@ -270,7 +352,7 @@ def _played(stage_run: StageRun, state: TrainState) -> Iterator[tuple[TrainState
       rows[-1]["data/waiting"] = waited / (ended - began)
     began = ended
     step += count
-    yield state, count, rows
+    yield state, count, rows, bad
 
 
 def _chunks(stage_run: StageRun, step: int) -> Iterator[tuple[int, Any]]:
@@ -306,7 +388,7 @@ def _interruptible() -> Iterator[list[int]]:
 
   def ask(number, frame):
     if asked:
-      raise KeyboardInterrupt
+      raise KeyboardInterrupt("stopped at once; the same command goes on from the last checkpoint")
     asked.append(number)
 
   if threading.current_thread() is not threading.main_thread():  # which alone may listen to signals
@@ -348,18 +430,26 @@ def _rows(metrics: dict[str, jax.Array], step: int, every: int) -> list[dict[str
   ]
 
 
-def _not_finite(rows: list[dict[str, float]], saved: int) -> str:
-  """What to say of rows in which a number is not finite, "" if all are."""
-  for row in rows:
-    bad = [name for name, value in row.items() if value is not None and not np.isfinite(value)]
-    if bad:
-      kept = f"the checkpoint of round {saved:,} is kept" if saved else "there is no checkpoint yet"
-      found = f"{', '.join(bad)} stopped being finite in the rounds up to {row['step']:,}"
-      return f"{found}; {kept}. Lower the learning rate, or choose another loss"
-  return ""
+def _first_not_finite(metrics: dict[str, jax.Array], step: int) -> str:
+  """Which metrics of the rounds after round `step` first stopped being finite, and in which round; "" if all are."""
+  wrong = {name: ~np.isfinite(np.asarray(values)) for name, values in metrics.items()}
+  rounds = [int(np.argmax(each)) for each in wrong.values() if each.any()]
+  if not rounds:
+    return ""
+  names = ", ".join(name for name, each in wrong.items() if each[min(rounds)])
+  return f"{names} stopped being finite in round {step + min(rounds) + 1:,}"
 
 
-def _check_lengths(config: Config) -> None:
+def _advice(bad: str, folder: Path, saved: int) -> str:
+  """What to do when `bad` has happened, with the last checkpoint that of round `saved`."""
+  advice = "Lower the learning rate, or choose another loss"
+  if not saved:
+    return f"{bad}; there is no checkpoint yet. {advice}"
+  return f"{bad}; the same command plays it again. {advice}: --from={folder}@{saved} with a --workdir of its own"
+
+
+def check_lengths(config: Config) -> None:
+  """Raises ConfigError if rounds do not divide into chunks, lines of the metrics and what happens between chunks."""
   for field in ("train.rounds", "train.chunk", "log.every", "eval.every", "checkpoint.every"):
     at_least_one(field, configs.get(config, field))
   chunk = config.train.chunk

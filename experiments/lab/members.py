@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from experiments.evaluators import Evaluation
 from experiments.lab import configs, trackers, workdir
-from experiments.lab.build import Experiment, at_least_one, build
+from experiments.lab.build import Experiment, at_least_one, build, check_fits, check_seed
 from experiments.lab.configs import Config
-from experiments.lab.loop import connect, writes
+from experiments.lab.loop import check_lengths, connect, writes
 from experiments.lab.observer import BEST, EVALUATION, check_best, description, finite, weights_of
 from gan_jax import checkpoint, page, report, shard, train
 from gan_jax.data.dataset import Dataset
@@ -91,21 +91,24 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
   the first members are played once more to fill the devices, and dropped from all that is returned and written.
 
   Raises:
-    ConfigError: if the config or a setting of the grid is wrong, or the workdir holds something else; nothing is
-      written then.
+    ConfigError: if the config or a setting of the grid is wrong, or the workdir holds something else or another process
+      has it; nothing is written then.
   """
   began = time.perf_counter()
   at_least_one("--seeds", seeds)
+  check_seed(f"seed + {seeds - 1:,}, of the last member,", config.seed + seeds - 1)
+  check_lengths(config)
   trackers.refuse(config)
   if config.eval.patience:
     raise ConfigError("eval.patience ends a run early, but the members of a sweep all play the same number of rounds")
   connect(config)
   mesh = _mesh(config, seeds * math.prod(map(len, grid.values())))
   described = {"grid": grid, "seeds": seeds} | configs.plain(config)
-  workdir.check(folder, described, {"compilation_cache", "threads"})
+  free = {"compilation_cache", "threads"}
+  workdir.check(folder, described, free)
   settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
   stages = configs.stages(config)
-  datasets = _datasets(stages, settings)
+  datasets = _datasets(stages, settings, -(-len(settings) * seeds // mesh.size))
   members = [setting | {"seed": config.seed + seed} for setting in settings for seed in range(seeds)]
   played = [members[i] for i in _filled(range(len(members)), mesh)]
   values = {field: jnp.array([member[field] for member in played]) for field in grid}
@@ -113,25 +116,27 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
   strategy = fastest_map(build(with_values(stages[-1].config, settings[0]), datasets[-1]))
   if writes():
     print(_described(len(settings), seeds, config.train.rounds, strategy, mesh), flush=True)
-  state, histories = None, []
-  for stage, dataset in zip(stages, datasets, strict=True):
-    state, history = play(stage, dataset, keys, values, strategy, mesh, state)
-    histories.append({k: v if k == "step" else v[: len(members)] for k, v in history.items()})
-  assert state is not None
-  found, explained = evaluate(stages[-1].config, datasets[-1], state, settings, seeds, strategy, mesh)
-  last = {k: v[:, -1] for k, v in histories[-1].items() if k != "step"} | found
-  rows = [member | {k: float(v[i]) for k, v in last.items()} for i, member in enumerate(members)]
-  if writes():
-    workdir.write(folder, described, given)
-    report.write_text(folder / EVALUATION, json.dumps(explained | {"seconds": time.perf_counter() - began}, indent=2))
-    _write(folder, rows, settings, histories, list(last))
-  whole = shard.fetch(mesh, state)
-  if config.eval.best:
-    keep_best(folder, config, rows, grid, whole, given)
-  if writes():
-    _draw(folder, stages[-1].config, datasets[-1], whole, settings, seeds)
-    page.save_sweep(folder, configs.name_of(given))
-    print(f"done: {folder}/report.html")
+  with workdir.held(folder):
+    workdir.check(folder, described, free)  # again: another one may have begun here and ended
+    state, histories = None, []
+    for stage, dataset in zip(stages, datasets, strict=True):
+      state, history = play(stage, dataset, keys, values, strategy, mesh, state)
+      histories.append({k: v if k == "step" else v[: len(members)] for k, v in history.items()})
+    assert state is not None
+    found, explained = evaluate(stages[-1].config, datasets[-1], state, settings, seeds, strategy, mesh)
+    last = {k: v[:, -1] for k, v in histories[-1].items() if k != "step"} | found
+    rows = [member | {k: float(v[i]) for k, v in last.items()} for i, member in enumerate(members)]
+    if writes():
+      workdir.write(folder, described, given)
+      report.write_text(folder / EVALUATION, json.dumps(explained | {"seconds": time.perf_counter() - began}, indent=2))
+      _write(folder, rows, settings, histories, list(last))
+    whole = shard.fetch(mesh, state)
+    if config.eval.best:
+      keep_best(folder, config, rows, grid, whole, given)
+    if writes():
+      _draw(folder, stages[-1].config, datasets[-1], whole, settings, seeds)
+      page.save_sweep(folder, configs.name_of(given))
+      print(f"done: {folder}/report.html")
   return rows
 
 
@@ -269,8 +274,14 @@ def keep_best(
     print(f"best {config.eval.best} {rows[best][config.eval.best]:.5g}: member {best}, kept in {folder / BEST}")
 
 
-def _datasets(stages: list[configs.Stage], settings: list[dict[str, float]]) -> list[Dataset]:
-  """The data of each stage, having built what every setting makes of it: what is wrong comes up here."""
+def _datasets(stages: list[configs.Stage], settings: list[dict[str, float]], on_each: int) -> list[Dataset]:
+  """The data of each stage, having built what every setting makes of it: what is wrong comes up here.
+
+  Args:
+    stages: of the sweep.
+    settings: what is replaced in the config, for each.
+    on_each: how many members a device plays.
+  """
   datasets: list[Dataset] = []
   for i, stage in enumerate(stages):
     same = i and stage.config.data.to_dict() == stages[i - 1].config.data.to_dict()
@@ -280,6 +291,8 @@ def _datasets(stages: list[configs.Stage], settings: list[dict[str, float]]) -> 
       dataset = experiment.dataset
       state = jax.eval_shape(lambda key, game=experiment.game: train.init(game, key), jax.random.key(0))
       check_best(stage.config, experiment, state)
+      of_all = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((on_each, *leaf.shape), leaf.dtype), state)
+      check_fits(f"the train state of {on_each:,} members", of_all)
     assert dataset is not None
     if dataset.draw is None:
       raise ConfigError(
@@ -303,14 +316,14 @@ def _write(folder: Path, rows: list[dict], settings: list[dict], histories: list
 def _draw(
   folder: Path, config: Config, dataset: Dataset, states: TrainState, settings: list[dict[str, float]], seeds: int
 ) -> None:
-  """Draws samples/member_NNN.png, what a run shows without a name, of at most `_DRAWN` members."""
+  """Draws samples/member_NNN.png and member_NNN_NAME.png, what a run shows, of at most `_DRAWN` members."""
   for i, setting in enumerate(settings[: -(-_DRAWN // seeds)]):
-    pictures = [each for each in build(with_values(config, setting), dataset).evaluation.pictures if not each.name]
-    for picture in pictures:
-      draw = jax.jit(picture.draw)
+    for picture in build(with_values(config, setting), dataset).evaluation.pictures:
+      draw, name = jax.jit(picture.draw), f"_{picture.name}" if picture.name else ""
       for member in range(i * seeds, min((i + 1) * seeds, _DRAWN)):
         drawn = np.asarray(draw(member_of(states, member)))
-        report.save_samples(folder / "samples" / f"member_{member:03d}.png", drawn, dataset.test["x"], picture.columns)
+        path = folder / "samples" / f"member_{member:03d}{name}.png"
+        report.save_samples(path, drawn, dataset.held_out, picture.columns)
 
 
 def _mesh(config: Config, members: int) -> jax.sharding.Mesh:
@@ -347,12 +360,17 @@ def parse_grid(texts: list[str], config: Config) -> dict[str, list[float]]:
   """["game.penalty_weight=0.1,1"] -> {"game.penalty_weight": [0.1, 1.0]}.
 
   Raises:
-    ConfigError: if a field is not there, is the data's or no number that may be traced, or a value is not a number.
+    ConfigError: if a field is not there, there twice, the data's or no number that may be traced, or a value is not a
+      finite number or there twice.
   """
   flat, grid = configs.flatten(config), {}
   swept = [field for field, value in flat.items() if isinstance(value, float) and not field.startswith("data.")]
   for text in texts:
-    field, _, values = text.partition("=")
+    field, equals, values = text.partition("=")
+    if not equals:
+      raise ConfigError(f"--grid is {text!r}; it is FIELD=VALUE,VALUE,..., such as {(swept or ['FIELD'])[0]}=0.1,1")
+    if field in grid:
+      raise ConfigError(f"--grid names {field} twice; give all its values at once")
     if field not in flat:
       raise ConfigError(f"--grid names {field!r}, which is no setting.{nearest(field, swept)}")
     if field.startswith("data.") and isinstance(flat[field], float):
@@ -365,6 +383,8 @@ def parse_grid(texts: list[str], config: Config) -> dict[str, list[float]]:
       grid[field] = [float(value) for value in values.split(",")]
     except ValueError:
       raise ConfigError(f"--grid gives {field} the values {values!r}; numbers are wanted, such as 0.1,1,10") from None
+    if not all(map(math.isfinite, grid[field])) or len({*grid[field]}) < len(grid[field]):
+      raise ConfigError(f"--grid gives {field} the values {values!r}; they have to be finite, and each of them once")
   return grid
 
 

@@ -135,7 +135,7 @@ def settings_of(*functions: Callable, nets: Iterable[str] = ()) -> dict[str, ins
     for function in functions
     for name, parameter in inspect.signature(function).parameters.items()
     if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    and parameter.annotation is not Net
+    and parameter.annotation not in (Net, Net | None)
     and name not in besides
   }
 

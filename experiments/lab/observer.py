@@ -19,7 +19,7 @@ from gan_jax.data.dataset import decode, spread
 from gan_jax.errors import ConfigError, nearest
 from gan_jax.game import TrainState
 
-EVALUATION, BEST = "evaluation.json", "best"  # a file, and a folder of checkpoints
+EVALUATION, BEST, SAMPLES = "evaluation.json", "best", "samples"  # a file, a folder of checkpoints, one of pictures
 
 
 class Found(NamedTuple):
@@ -62,7 +62,15 @@ class Observer:
     self._watch.look(rows)
 
   def write(self, rows: list[dict[str, Any]], seen: TrainState | None) -> None:
-    """Writes rows that `warn` has seen, with an evaluation of the state after them where one is given."""
+    """Writes rows that `warn` has seen, with an evaluation of the state after them where one is given.
+
+    Raises:
+      ConfigError: if the workdir is not there any more, or `eval.best` was not found.
+    """
+    if not (self._folder / "config.json").exists():
+      raise ConfigError(
+        f"{self._folder} was removed while the run was playing; begin it anew, or put it back and resume"
+      )
     numbers, wanted = {}, self._stage.config.eval.best
     if seen is not None:
       self._judged = self._experiment.evaluation.judge(seen)
@@ -78,22 +86,34 @@ class Observer:
       described = description(
         self._experiment.evaluation, numbers, self._judged.protocol, int(seen.step), weights_of(seen)
       )
-      described |= {"rounds": self.rounds, "ended": self.ended}
+      described |= {"rounds": self.rounds, "ended": self.ended, "pictures": self._names(int(seen.step))}
       report.write_text(self._folder / EVALUATION, json.dumps(described, indent=2))
 
   def draw(self, seen: TrainState) -> None:
     """Draws the state that was written last, and rewrites the page."""
-    real, samples = self._experiment.dataset.test["x"], self._folder / "samples"
-    name = lambda kind: samples / f"{'_'.join(filter(None, [f'{int(seen.step):07d}', kind]))}.png"
+    real, samples = self._experiment.dataset.held_out, self._folder / SAMPLES
+    path = lambda kind: samples / _file(int(seen.step), kind)
     for picture, draw in self._pictures:
-      report.save_samples(name(picture.name), np.asarray(draw(seen)), real, picture.columns)
+      report.save_samples(path(picture.name), np.asarray(draw(seen)), real, picture.columns)
     for kind, (images, columns) in self._judged.sheets.items():
-      report.save_samples(name(kind), images, real, columns)
+      report.save_samples(path(kind), images, real, columns)
+    for kind, plot in self._judged.plots.items():
+      report.save_plot(path(kind), plot)
     if real.ndim == 4 and not (samples / "real.png").exists():
       shown = decode({"x": jnp.asarray(spread(real, 64))})["x"]
       report.save_samples(samples / "real.png", np.asarray(shown), real)
     page.save(self._folder, self._title)
     self._tracked.pictures(int(seen.step))
+
+  def redraw(self, seen: TrainState) -> None:
+    """Draws a state that was written before this run began."""
+    self._judged = self._experiment.evaluation.judge(seen)
+    self.draw(seen)
+
+  def _names(self, step: int) -> list[str]:
+    """The files that `draw` makes."""
+    kinds = [picture.name for picture, _ in self._pictures]
+    return [_file(step, kind) for kind in (*kinds, *self._judged.sheets, *self._judged.plots)]
 
   @property
   def improved(self) -> bool:
@@ -105,6 +125,21 @@ class Observer:
   def ended(self) -> str:
     """Why the run ends here, "" if it does not."""
     return ended(self._rows, self._stage.config.eval)
+
+
+def missing(folder: Path, step: int) -> bool:
+  """Whether a picture that was drawn after round `step` is gone; of the last evaluation alone that is known."""
+  try:
+    described = report.read_json(folder / EVALUATION) or {}
+  except ConfigError:  # damaged; the next evaluation writes it anew
+    return False
+  drawn = described.get("pictures", ()) if described.get("round") == step else ()
+  return not all((folder / SAMPLES / name).exists() for name in drawn)
+
+
+def _file(step: int, kind: str) -> str:
+  """The name of a picture; samples have no kind."""
+  return f"{'_'.join(filter(None, [f'{step:07d}', kind]))}.png"
 
 
 def check_best(config: Config, experiment: Experiment, state: TrainState) -> None:

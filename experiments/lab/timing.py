@@ -155,7 +155,7 @@ def noise(resolution: int = 64, channels: int = 3) -> Dataset:
   """Two domains of 128 images each that show nothing; how fast a game is played does not depend on it."""
   random = np.random.default_rng(0)
   x, y, test = (random.integers(0, 256, (n, resolution, resolution, channels), np.uint8) for n in (128, 128, 1))
-  return from_domains("noise", {"x": x}, {"y": y}, {"x": test, "y": test})
+  return from_domains("noise", {"x": {"x": x}, "y": {"y": y}}, {"x": test, "y": test})
 
 
 def flops(experiment: Experiment) -> float:

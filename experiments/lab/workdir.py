@@ -1,22 +1,28 @@
-"""The folder of a run or a sweep: what it says of itself, and whether the same can go on in it."""
+"""The folder of a run or a sweep: what it says of itself, whether the same can go on in it, and who has it."""
 
+import contextlib
+import errno
 import importlib.metadata
 import json
 import os
 import platform
 import re
+import socket
+import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
 import jax
 
 from experiments.lab import configs
-from gan_jax import report
+from gan_jax import report, shard
 from gan_jax.errors import ConfigError
 
 ENVIRONMENT = "environment.json"  # what a run was made with
+LOCK, HOLDER = ".lock", "holder.json"  # who has the folder just now
 # The settings, and sections of settings, that a run may change when it resumes: not the game's course.
 LENGTH = {
   "train.rounds",
@@ -70,26 +76,111 @@ def check(workdir: Path, described: Mapping[str, Any], free: Iterable[str], roun
     )
 
 
-def write(workdir: Path, described: Mapping[str, Any], experiment: str) -> None:
-  """Writes config.json and environment.json."""
+@contextlib.contextmanager
+def held(workdir: Path) -> Iterator[None]:
+  """Has the folder, which it makes, for this run alone; of several processes the first holds it for all.
+
+  The system lets go of what a dead process held.
+
+  Raises:
+    ConfigError: in every process, if another run has the folder; in the first one it says who. And where the disk, or a
+      quota, is found full.
+  """
+  with contextlib.ExitStack() as stack:
+    shard.in_first(lambda: _hold(workdir, stack))
+    try:
+      yield
+    except Exception as error:  # Python, Pillow and orbax raise different ones
+      if not any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
+        raise
+      full = f"the disk that {workdir} is on is full; what was saved before stays, and is gone on from: make room"
+      raise ConfigError(full) from error
+
+
+def _hold(workdir: Path, stack: contextlib.ExitStack) -> None:
+  """Locks the folder, and says so in it, until the stack ends."""
+  workdir.mkdir(parents=True, exist_ok=True)
+  try:
+    stack.enter_context(filelock.FileLock(workdir / LOCK, timeout=0))
+  except filelock.Timeout:
+    by = _holder(workdir)
+    raise ConfigError(f"{workdir} is in use{by}. Wait until it ends, stop it, or choose another --workdir") from None
+  who = {"host": socket.gethostname(), "process": os.getpid(), "since": _now()}
+  report.write_text(workdir / HOLDER, json.dumps(who, indent=2))
+  stack.callback((workdir / HOLDER).unlink, missing_ok=True)
+
+
+def _holder(workdir: Path) -> str:
+  """Who has the folder, "" where it has not said so yet."""
+  try:
+    who = json.loads((workdir / HOLDER).read_text())
+    return " by process {process} on {host}, since {since}".format(**who)
+  except (OSError, ValueError, KeyError):
+    return ""
+
+
+def write(
+  workdir: Path, described: Mapping[str, Any], experiment: str, played: int = 0, source: str | None = None
+) -> str:
+  """Writes config.json and environment.json, which keeps every start; returns what is other code than at the last one.
+
+  Args:
+    workdir: the folder.
+    described: the config, as JSON has it.
+    experiment: as --config named it.
+    played: rounds that are played already.
+    source: the run with whose state a new one begins.
+
+  Returns:
+    "" for a first start, and where neither the commit nor a package has changed since the last one.
+  """
   workdir.mkdir(parents=True, exist_ok=True)
   report.write_text(workdir / "config.json", json.dumps(described, indent=2))
-  record = {"experiment": experiment} | environment()
-  report.write_text(workdir / ENVIRONMENT, json.dumps(record, indent=2))
+  starts = (report.read_json(workdir / ENVIRONMENT) or {}).get("starts", [])
+  record = {"experiment": experiment} | environment() | {"after_round": played, "from": source}
+  changed = _changes(starts[-1], record) if starts and played else ""
+  report.write_text(workdir / ENVIRONMENT, json.dumps(record | {"starts": [*starts, record]}, indent=2))
+  return changed
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+  """The packages, and the commit, that are others than at another start."""
+  flat = lambda record: {**record.get("packages", {}), "commit": record.get("commit") or "unknown"}
+  old, new = flat(before), flat(now)
+  return ", ".join(f"{name} {old.get(name)} then and {new[name]} now" for name in new if new[name] != old.get(name))
 
 
 def environment(*packages: str) -> dict[str, Any]:
   """What a run depends on beside its config: the machine's class and versions, those of `packages` too."""
   packages = ("jax", "jaxlib", "flax", "optax", "chex", "numpy", "orbax-checkpoint", "gan_jax", *packages)
   return {
-    "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+    "started": _now(),
     "python": platform.python_version(),
     "platform": platform.platform(),
     "processor": _processor(),
     "cores": cores(),
     "packages": {package: _version(package) for package in packages},
+    "commit": _commit(),
     "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
   }
+
+
+def _commit() -> str | None:
+  """The commit that this code is at, "with changes" where files differ from it; None outside of a git checkout."""
+  here = Path(__file__).resolve().parent
+  ask = lambda *words: subprocess.run(
+    ["git", "-C", here, *words], capture_output=True, text=True, check=True, timeout=10
+  )
+  try:
+    ask("ls-files", "--error-unmatch", __file__)  # an environment in somebody's checkout is not of it
+    commit, changed = ask("rev-parse", "HEAD").stdout.strip(), ask("status", "--porcelain", "-uno").stdout
+  except (OSError, subprocess.SubprocessError):
+    return None
+  return f"{commit}, with changes" if changed else commit
+
+
+def _now() -> str:
+  return time.strftime("%Y-%m-%d %H:%M:%S %z")
 
 
 def cores() -> int:

@@ -1,8 +1,9 @@
 """What every source of data hands to a game: a pure `draw`, and a test split."""
 
 import functools
+import itertools
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -13,24 +14,26 @@ from gan_jax.errors import ConfigError
 
 
 class Dataset(NamedTuple):
-  """A distribution to draw from, or two of them for translation between domains.
+  """A distribution to draw from, or several of them for translation between domains.
 
   Paired data has "condition" beside "x", an image for each: they are drawn, cropped and mirrored together.
 
-  Unpaired data has "x" of one domain and "y" of the other, of one shape, in its batches and in `test`. Each is drawn by
-  itself, and nothing joins the i-th "x" to the i-th "y"; `test` may have more of one than of the other.
+  Unpaired data has images of several domains, of one shape, in its batches and in `test`, each under its domain's name:
+  "x", "y", or others. They are drawn by themselves, and nothing joins the i-th "x" to the i-th "y"; `test` may have
+  more of one than of another. Labels stand under `label_of` the domain. Where the true counterparts of held-out images
+  of "x" in "y" are known, `test` has them as "x_in_y".
 
   Attributes:
     name: as in `config.data.name`.
     shape: of one `x`: [H, W, C] for images, [D] for points.
     classes: how many different labels there are; 0 where the data has none.
-    size: number of training examples; None for a sampler, which never runs out; of unpaired data the smaller domain's.
+    size: number of training examples; None for a sampler, which never runs out; of unpaired data the smallest domain's.
     draw: `(key, n) -> {"x": [n, *shape] float32, "label": [n] int32 where there are labels}`; pure, so it may be
       jitted, scanned and vmapped. Images are in [-1, 1]. Examples are drawn independently, with replacement. It is a
       pytree whose leaves are the arrays it reads: hand it to a jitted function as an argument, and the compiler does
       not take the data for a constant of the program. None where the images do not fit into memory and are streamed.
     test: the held-out split as stored (see `decode`), never seen by `draw` nor `stream`.
-    domains: the batch's keys that are data: ("x",), or ("x", "y") where it is unpaired.
+    domains: the batch's keys that are data: ("x",), or several, such as ("x", "y"), where it is unpaired.
     arrays: what `draw` reads, by name: the training examples as stored ("x", "label", "y", "label_y", "condition"), or
       a distribution's parameters ("means", "scales", "weights"); empty where the data is streamed.
     stream: None, or where `draw` is None `(n, seed, start, shard) -> iterator` of batches of n in NumPy, from number
@@ -50,6 +53,35 @@ class Dataset(NamedTuple):
   arrays: Mapping[str, jax.Array] = types.MappingProxyType({})
   condition: tuple[int, ...] | None = None
 
+  @property
+  def held_out(self) -> np.ndarray:
+    """The held-out examples, of unpaired data those of the first domain, as stored."""
+    return self.test[self.domains[0]]
+
+
+def label_of(domain: str) -> str:
+  """What the labels of a domain's images are called: "label" of "x", "label_y" of "y"."""
+  return "label" if domain == "x" else f"label_{domain}"
+
+
+def check_domains(name: str, domains: Sequence[str]) -> None:
+  """Refuses domains whose names clash, with each other or with what is named after them.
+
+  Raises:
+    ConfigError: there is one domain alone, a name is no identifier, or it is that of another entry, such as "label".
+  """
+  if len(domains) < 2:
+    raise ConfigError(f"{name}: it takes two domains at least, and there is {', '.join(domains) or 'none'}")
+  pairs = [*itertools.permutations(domains, 2)]
+  others = [*map(label_of, domains), *(f"{a}_{way}_{b}" for a, b in pairs for way in ("in", "to"))]
+  taken = {"label", "condition", *(other.casefold() for other in others)}
+  for domain in domains:
+    if not domain.isidentifier():
+      raise ConfigError(f"{name}: a domain cannot be called {domain!r}; letters, digits and _ can stand in its name")
+    if domain.casefold() in taken:  # in any case: there are files that are named after domains
+      raise ConfigError(f"{name}: a domain cannot be called {domain!r}, for something else is; rename it")
+    taken.add(domain.casefold())
+
 
 def decode(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
   """Turns stored arrays into what a game sees: uint8 pixels 0..255 into float32 in [-1, 1], the rest as it is."""
@@ -60,6 +92,15 @@ def decode(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
 def spread(examples: np.ndarray, most: int) -> np.ndarray:
   """At most so many of the examples, evenly spread, for they may be sorted."""
   return examples if len(examples) <= most else examples[np.linspace(0, len(examples) - 1, most).astype(int)]
+
+
+def check_range(name: str, arrays: Mapping[str, np.ndarray]) -> None:
+  """Raises ConfigError if images, which are what has the rank 4, are floats that are not all in [-1, 1]."""
+  for entry, array in arrays.items():
+    images = array.ndim == 4 and np.issubdtype(array.dtype, np.floating) and array.size
+    if images and not np.abs(array).max() <= 1.0 + 1e-3:  # compiled, v / 127.5 - 1 is a rounding beyond 1
+      low, high = np.min(array), np.max(array)
+      raise ConfigError(f"{name}: {entry} has values from {low:g} to {high:g}; images are uint8, or floats in [-1, 1]")
 
 
 def from_arrays(
@@ -81,7 +122,12 @@ def from_arrays(
     crop: side in pixels of a square to cut out of each image anew whenever it is drawn (`augment`); `test` has that
       size already. None draws whole images.
     flip: whether half of the images are mirrored as they are drawn.
+
+  Raises:
+    ConfigError: images are floats beyond [-1, 1], such as those in [0, 255].
   """
+  for split in (train, test):
+    check_range(name, split)
   arrays = {k: jnp.asarray(v) for k, v in train.items()}
   draw = jax.tree_util.Partial(_sampler(crop, flip), arrays)
   condition = _shape(train["condition"], crop) if "condition" in train else None
@@ -91,37 +137,43 @@ def from_arrays(
 
 def from_domains(
   name: str,
-  train_x: Mapping[str, np.ndarray],
-  train_y: Mapping[str, np.ndarray],
+  train: Mapping[str, Mapping[str, np.ndarray]],
   test: Mapping[str, np.ndarray],
   classes: int = 0,
   crop: int | None = None,
   flip: bool = False,
 ) -> Dataset:
-  """Unpaired data that lives on the device: two data sets, each drawn with a key of its own.
+  """Unpaired data that lives on the device: a data set for each of two domains or more, drawn with a key of its own.
 
   Args:
     name: as in `config.data.name`.
-    train_x: "x": [N, H, W, C] uint8; further entries [N, ...], such as "label", are drawn with their image.
-    train_y: "y": [M, H, W, C] uint8; further entries [M, ...] likewise, under names that `train_x` has not.
-    test: "x" [K, ...] and "y" [L, ...], held out, and further entries.
-    classes, crop, flip: as in `from_arrays`, for both domains.
+    train: of each domain, by its name d, its images d: [N, H, W, C] uint8, and further entries [N, ...], such as
+      `label_of(d)`, which are drawn with their image. N may differ from domain to domain, names of entries have to.
+    test: the images of each domain d: [M, ...], held out, and further entries.
+    classes, crop, flip: as in `from_arrays`, for all domains.
 
   Raises:
-    ConfigError: the images of the two domains differ in shape, or the domains share the name of an entry.
+    ConfigError: the domains' images differ in shape, or they share the name of an entry; as `check_domains` and
+      `check_range`.
   """
-  shape, other = _shape(train_x["x"], crop), _shape(train_y["y"], crop)
-  if shape != other:
-    raise ConfigError(
-      f"{name}: images {list(shape)} in domain x but {list(other)} in domain y; bring them to one shape"
-    )
-  if shared := train_x.keys() & train_y.keys():
-    raise ConfigError(f"{name}: both domains have {sorted(shared)}, and a batch has one entry of a name; rename one")
-  arrays = {k: jnp.asarray(v) for k, v in {**train_x, **train_y}.items()}
-  draw_one, of = _sampler(crop, flip), (tuple(train_x), tuple(train_y))
-  draw = jax.tree_util.Partial(functools.partial(_draw_both, draw_one, *of), arrays)
-  size = min(len(train_x["x"]), len(train_y["y"]))
-  return Dataset(name, shape, classes, size, draw, test, domains=("x", "y"), arrays=arrays)
+  check_domains(name, [*train])
+  for entries in (*train.values(), test):
+    check_range(name, entries)
+  shapes = {domain: _shape(entries[domain], crop) for domain, entries in train.items()}
+  (first, shape), *others = shapes.items()
+  for domain, other in others:
+    if other != shape:
+      raise ConfigError(
+        f"{name}: images {list(shape)} in domain {first} but {list(other)} in domain {domain}; bring them to one shape"
+      )
+  for (a, one), (b, other) in itertools.combinations(train.items(), 2):
+    if shared := one.keys() & other.keys():
+      raise ConfigError(f"{name}: domains {a} and {b} both have {sorted(shared)}, and a batch has one; rename it")
+  arrays = {k: jnp.asarray(v) for entries in train.values() for k, v in entries.items()}
+  parts = tuple(map(tuple, train.values()))
+  draw = jax.tree_util.Partial(functools.partial(_draw_domains, _sampler(crop, flip), parts), arrays)
+  size = min(len(entries[domain]) for domain, entries in train.items())
+  return Dataset(name, shape, classes, size, draw, test, domains=tuple(train), arrays=arrays)
 
 
 def augment(images: jax.Array, key: jax.Array, crop: int | None = None, flip: bool = False) -> jax.Array:
@@ -221,16 +273,14 @@ def _draw_augmented(
   return decode({k: augment(v, how, crop, flip) if v.ndim == 4 else v for k, v in batch.items()})
 
 
-def _draw_both(
-  draw: Callable,
-  names_x: tuple[str, ...],
-  names_y: tuple[str, ...],
-  arrays: Mapping[str, jax.Array],
-  key: jax.Array,
-  n: int,
+def _draw_domains(
+  draw: Callable, parts: tuple[tuple[str, ...], ...], arrays: Mapping[str, jax.Array], key: jax.Array, n: int
 ) -> dict[str, jax.Array]:
-  key_x, key_y = jax.random.split(key)
-  return draw({k: arrays[k] for k in names_x}, key_x, n) | draw({k: arrays[k] for k in names_y}, key_y, n)
+  """Each part, the names of a domain's entries, by itself."""
+  batch = {}
+  for names, own in zip(parts, jax.random.split(key, len(parts)), strict=True):
+    batch |= draw({k: arrays[k] for k in names}, own, n)
+  return batch
 
 
 def _pick(arrays: Mapping[str, jax.Array], key: jax.Array, n: int) -> dict[str, jax.Array]:

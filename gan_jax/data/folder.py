@@ -1,4 +1,9 @@
-"""A folder of image files, of one domain or, for translation, of two."""
+"""A folder of image files, of one domain or, for translation, of several.
+
+What becomes of a file: it is turned as its EXIF orientation says; transparent parts show white; palettes and CMYK
+become RGB; 16-bit grey is scaled to 8 bits, and Pillow does so with 16-bit colour. If one file of the data set is
+stored in colour, grey ones become RGB, and otherwise there is one channel. Last comes `transforms.fit`.
+"""
 
 import concurrent.futures
 import contextlib
@@ -10,20 +15,23 @@ import pathlib
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from gan_jax.data.dataset import Dataset, fits, from_arrays, from_domains, sides
+from gan_jax.data.dataset import Dataset, check_domains, fits, from_arrays, from_domains, sides
 from gan_jax.data.stream import batches
 from gan_jax.data.transforms import fit
 from gan_jax.errors import ConfigError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 _THREADS = 16
+_LARGEST = 64 * 10**6  # pixels of a file: decoded they take four bytes each, in every thread that reads
 _AT_ONCE = 4096  # `map` keeps a record of each item that it has been given, and there may be millions
+# What domains are called whose folders are called so, in the papers' letters, where there are no others.
+_LETTERS = {("A", "B"): "xy", ("A", "B", "C"): "xyz"}
 # What the pictures in a file are, from left to right, by the setting `paired`.
 _NAMES = {"": ("x",), "AtoB": ("condition", "x"), "BtoA": ("x", "condition")}
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
@@ -35,17 +43,14 @@ def load(
   """Reads the images in a folder and its subfolders: PNG, JPEG, WebP, BMP and the first picture of a GIF.
 
   Which images there are:
-    - With trainA and trainB the data is unpaired: A is "x", B is "y", without labels; testA and testB are held out.
-    - Otherwise, with a folder `train`, that is the training split and `test`, or `val` where there is no `test`, the
-      held-out one, and what lies beside them is not read. Without it all images are of one set.
+    - With a folder `train`, that is the training split and `test`, or `val` where there is no `test`, the held-out one,
+      and what lies beside them is not read. Otherwise, but for the next point, all images are of one set.
+    - Several folders trainNAME are unpaired domains without labels; testNAME is held out. NAMEs that are A and B, or A,
+      B and C, are called "x", "y" and "z"; others as they are written, in sorted order.
     - A split without a test folder of its own has its last tenth held out, by sorted name, of each class and at least
       one image.
     - If every image lies in a subfolder and there are several, the subfolders' names, sorted, are the classes.
     - Other kinds of file, and names that start with a dot, are passed over.
-
-  What becomes of a file: it is turned as its EXIF orientation says; transparent parts show white; palettes and CMYK
-  become RGB; 16-bit grey is scaled to 8 bits, and Pillow does so with 16-bit colour. If one file of the data set is
-  stored in colour, grey ones become RGB, and otherwise there is one channel. Last comes `transforms.fit`.
 
   Args:
     place: the folder.
@@ -60,17 +65,18 @@ def load(
       the data sets of pix2pix come: the first named is the "condition" of the other, "x". "" where it holds one.
 
   Returns:
-    Dataset of "x" [H, W, C] in [-1, 1] and "label", "y" or "condition" as above.
+    Dataset of "x" [H, W, C] in [-1, 1] and "label" or "condition", or of a domain's images each, as above.
 
   Raises:
     ConfigError: there is no such folder, or a part of it is missing or has too few images; a file is damaged; images
-      differ in size and no resolution is given, or are too many to hold and none is given; a class has test images but
-      none to train with; resize is below resolution; `paired` is unknown, a file is not twice as wide as high, or
-      the data is unpaired.
+      differ in size or are too many to hold, and no resolution is given; a class has test images but none to train
+      with; a trainNAME is alone, a testNAME without its trainNAME, or NAME no domain's name (`check_domains`); resize
+      is below resolution; `paired` is unknown, a file is not twice as wide as high, or the data is unpaired.
   """
   stored, crop = sides(resolution, resize)
   root = _existing(pathlib.Path(place).expanduser())
-  train, test, classes = _domains(root) if _unpaired(root, paired) else _classes(root, _NAMES[paired])
+  domains = _domains(root, paired)
+  train, test, classes = _unpaired(root, domains) if domains else _classes(root, _NAMES[paired])
   files = [path for part in (*train, *test) for path in part.paths]
   heads = dict(zip(files, _threaded(_head, files)))
   channels = 3 if any(head.colour for head in heads.values()) else 1
@@ -78,17 +84,18 @@ def load(
   pixels = sum(each or heads[path].pixels for part in train for path in part.paths)
   held = fits(str(root), pixels * channels, stored, memory)
   # Files of other sizes are measured against the first one's.
-  shape = (stored, stored, channels) if stored else _read(files[0], train[0].names, channels, None)["x"].shape
+  shape = (stored, stored, channels) if stored else _shape(files[0], train[0].names, channels)
   train = [_Images(part, channels, stored, shape) for part in train]
   shape = (resolution, resolution, channels) if resolution else shape
   held_out = {k: v for part in test for k, v in _Images(part, channels, resolution, shape).arrays().items()}
-  name = f"folder:{place}"
+  name, settings = f"folder:{place}", (held_out, classes, crop, flip)
+  if held and domains:
+    return from_domains(name, {domain: images.arrays() for domain, images in zip(domains, train)}, *settings)
   if held:
-    make: Callable[..., Dataset] = from_arrays if len(train) == 1 else from_domains
-    return make(name, *(images.arrays() for images in train), held_out, classes, crop, flip)
+    return from_arrays(name, train[0].arrays(), *settings)
   stream, size = functools.partial(batches, train, crop=crop, flip=flip), min(map(len, train))
-  domains = ("x", "y") if len(train) == 2 else ("x",)
-  return Dataset(name, shape, classes, size, None, held_out, stream, domains, condition=shape if paired else None)
+  condition = shape if paired else None
+  return Dataset(name, shape, classes, size, None, held_out, stream, tuple(domains) or ("x",), condition=condition)
 
 
 def read_image(path: pathlib.Path, channels: int, side: int | None = None) -> np.ndarray:
@@ -181,6 +188,11 @@ def _read(path: pathlib.Path, names: tuple[str, ...], channels: int, side: int |
   return dict(zip(names, (fit(half[None], side)[0] for half in np.split(whole, 2, axis=1))))
 
 
+def _shape(path: pathlib.Path, names: tuple[str, ...], channels: int) -> tuple[int, ...]:
+  """Of the pictures in a file, which have the same one."""
+  return next(iter(_read(path, names, channels, None).values())).shape
+
+
 def _threaded(function: Callable, items: Sequence) -> Iterator:
   """`map` by threads, which Pillow and the disk leave free to run side by side."""
   with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
@@ -197,26 +209,36 @@ def _existing(root: pathlib.Path) -> pathlib.Path:
   raise ConfigError(f"no folder {root}: {hint}")
 
 
-def _unpaired(root: pathlib.Path, paired: str) -> bool:
+def _domains(root: pathlib.Path, paired: str) -> dict[str, str]:
+  """Of unpaired data each domain and the NAME of its folders; of other data nothing."""
   if paired not in _NAMES:
     raise ConfigError(f"paired is {paired!r}; it is 'AtoB' or 'BtoA', and '' where a file holds one picture")
-  there = [name for name in ("trainA", "trainB") if (root / name).is_dir()]
-  if there and paired:
-    raise ConfigError(
-      f"paired is {paired!r}, of pairs in one file each, but {root} has {' and '.join(there)}: unpaired"
-    )
-  if len(there) == 1:
-    raise ConfigError(f"{root} has {there[0]} alone: unpaired data has both trainA and trainB")
-  return bool(there)
+  folders = sorted(path.name for path in root.iterdir() if path.is_dir())
+  names, tested = (
+    [folder.removeprefix(kind) for folder in folders if folder.startswith(kind) and folder != kind]
+    for kind in ("train", "test")
+  )
+  if not names or "train" in folders:
+    return {}
+  there = " and ".join(f"train{name}" for name in names)
+  if paired:
+    raise ConfigError(f"paired is {paired!r}, of pairs in one file each, but {root} has {there}: unpaired")
+  if len(names) == 1:
+    raise ConfigError(f"{root} has {there} alone: unpaired data has two such folders or more, as trainA and trainB")
+  if alone := [name for name in tested if name not in names]:
+    raise ConfigError(f"{root} has test{alone[0]} but no train{alone[0]} to go with it: it has {there}")
+  domains = dict(zip(_LETTERS.get(tuple(names), names), names))
+  check_domains(str(root), [*domains])
+  return domains
 
 
-def _domains(root: pathlib.Path) -> tuple[list[_Part], list[_Part], int]:
+def _unpaired(root: pathlib.Path, domains: Mapping[str, str]) -> tuple[list[_Part], list[_Part], int]:
   train, test = [], []
-  for name, letter in (("x", "A"), ("y", "B")):
-    files, other = _find(root / f"train{letter}"), root / f"test{letter}"
+  for domain, name in domains.items():
+    files, other = _find(root / f"train{name}"), root / f"test{name}"
     kept, held_out = (list(files), list(_find(other))) if other.is_dir() else _part(root, dict.fromkeys(files, ""))
-    train.append(_Part((name,), kept))
-    test.append(_Part((name,), held_out))
+    train.append(_Part((domain,), kept))
+    test.append(_Part((domain,), held_out))
   return train, test, 0
 
 
@@ -258,15 +280,29 @@ def _part(root: pathlib.Path, files: dict[pathlib.Path, str]) -> tuple[list[path
 
 
 def _find(folder: pathlib.Path) -> dict[pathlib.Path, str]:
-  """Images, sorted, each with the subfolder that it is in or under, "" at the top."""
-  found = {}
+  """Images, sorted, each with the subfolder that it is in or under, "" at the top.
+
+  Links are followed, but no folder is walked twice and no image counts twice.
+  """
+  found, seen = {}, {os.path.realpath(folder)}
   for place, subfolders, names in os.walk(folder, followlinks=True):
-    subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-    for name in names:
-      if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-        path = pathlib.Path(place, name)
-        above = path.relative_to(folder).parts[:-1]
-        found[path] = above[0] if above else ""
+    real = {
+      name: os.path.realpath(pathlib.Path(place, name)) for name in sorted(subfolders) if not name.startswith(".")
+    }
+    subfolders[:] = [name for name, path in real.items() if path not in seen and not seen.add(path)]
+    here = os.path.realpath(place)
+    for name in sorted(names):
+      path = pathlib.Path(place, name)
+      if name.startswith(".") or not name.lower().endswith(SUFFIXES):
+        continue
+      real_path = os.path.realpath(path) if path.is_symlink() else os.path.join(here, name)
+      if real_path in seen:
+        continue
+      if not path.is_file():
+        raise ConfigError(f"{path} cannot be read as an image (it is no file): repair or remove it")
+      seen.add(real_path)
+      above = path.relative_to(folder).parts[:-1]
+      found[path] = above[0] if above else ""
   if not found:
     raise ConfigError(f"{folder} holds no images: there is no file that ends in {', '.join(SUFFIXES)}")
   return dict(sorted(found.items()))
@@ -276,7 +312,13 @@ def _find(folder: pathlib.Path) -> dict[pathlib.Path, str]:
 def _opened(path: pathlib.Path) -> Iterator[Any]:
   try:
     with Image.open(path) as image:
+      if image.width * image.height > _LARGEST:
+        raise ConfigError(
+          f"{path} is {image.width}x{image.height}; more than {_LARGEST // 10**6} megapixels: shrink it"
+        )
       yield image
+  except ConfigError:  # a ValueError too
+    raise
   except _UNREADABLE as error:
     raise ConfigError(f"{path} cannot be read as an image ({error}): repair or remove it") from error
 

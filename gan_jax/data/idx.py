@@ -13,6 +13,8 @@ from gan_jax.errors import ConfigError
 
 _HEAD = 4  # two zeros, the type of the items and the number of dimensions, a byte each
 _UINT8 = 0x08
+_PIECE = 2**20  # bytes that are unpacked at a time
+_LARGEST = 2**34  # bytes of an array: of EMNIST, the largest of these data sets, they are half of 2^30
 
 
 def load(folder: str, resolution: int | None = None) -> Dataset:
@@ -49,22 +51,34 @@ def _split(root: pathlib.Path, prefix: str, resolution: int | None) -> dict[str,
 
 
 def _read(root: pathlib.Path, stem: str, rank: int) -> np.ndarray:
-  """An array of uint8 with `rank` dimensions."""
+  """An array of uint8 with `rank` dimensions; of what is compressed no more is unpacked than it says that it has."""
   path = _find(root, [f"{stem}{dot}idx{rank}-ubyte{gz}" for dot in "-." for gz in ("", ".gz")])
+  start, magic = _HEAD + 4 * rank, bytes((0, 0, _UINT8, rank))
   try:
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+      head = file.read(start)
+      if head[:_HEAD] != magic:
+        found = f"starts with {head[:_HEAD].hex()}" if head else "is empty"
+        raise ConfigError(f"{path} {found}; bytes in {rank} dimensions start with {magic.hex()}")
+      if len(head) < start:
+        raise ConfigError(f"{path} should hold {start} bytes and more, and holds {len(head)}")
+      shape = np.frombuffer(head[_HEAD:], ">u4").tolist()
+      if 0 in shape[1:]:
+        raise ConfigError(f"{path} holds an array {shape}, in which there is nothing")
+      if math.prod(shape) > _LARGEST:
+        raise ConfigError(f"{path} says that it holds an array {shape}, of more than {_LARGEST // 2**30} GiB")
+      pieces, there = [], 0
+      while there <= math.prod(shape) and (
+        piece := file.read(_PIECE)
+      ):  # asked for all at once, Python makes room for all
+        pieces.append(piece)
+        there += len(piece)
   except (gzip.BadGzipFile, EOFError, zlib.error) as error:
     raise ConfigError(f"{path} is not a whole gzip file ({error}): fetch it again") from error
-  magic = bytes((0, 0, _UINT8, rank))
-  if content[:_HEAD] != magic:
-    raise ConfigError(
-      f"{path} starts with {content[:_HEAD].hex()}; bytes in {rank} dimensions start with {magic.hex()}"
-    )
-  offset = _HEAD + 4 * rank
-  shape = np.frombuffer(content[_HEAD:offset].ljust(4 * rank, b"\0"), ">u4").tolist()
-  if len(content) != (expected := offset + math.prod(shape)):
-    raise ConfigError(f"{path} should hold {expected} bytes for an array {shape}, and holds {len(content)}")
-  return np.frombuffer(content, np.uint8, offset=offset).reshape(shape)
+  if there != math.prod(shape):
+    found = "more" if there > math.prod(shape) else start + there
+    raise ConfigError(f"{path} should hold {start + math.prod(shape)} bytes for an array {shape}, and holds {found}")
+  return np.frombuffer(b"".join(pieces), np.uint8).reshape(shape)
 
 
 def _find(root: pathlib.Path, names: list[str]) -> pathlib.Path:

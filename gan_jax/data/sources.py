@@ -14,6 +14,7 @@ SOURCES = {
   "digits": "mnist:digits",
   "outlines": "outlines:outlines",
   "mnist2colour": "mnist2colour:mnist2colour",
+  "mnist3": "mnist3:mnist3",
   "sprites": "sprites:sprites",
   "ring8": "synthetic:ring8",
   "grid25": "synthetic:grid25",
@@ -49,6 +50,8 @@ def source(name: str) -> Callable[..., Dataset]:
     ConfigError: if there is none of that name; the message has the nearest.
   """
   kind, colon, place = name.partition(":")
+  if colon and kind in PLACES and not place:
+    raise ConfigError(f"data.name is {name!r}, and behind the colon is to stand which: {kind}:PLACE")
   if colon and kind in PLACES:
     return functools.partial(_imported(PLACES[kind]), place)
   if (

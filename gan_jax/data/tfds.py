@@ -3,7 +3,6 @@
 import difflib
 import functools
 import re
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,21 +52,19 @@ def load(name: str, resolution: int | None = None, resize: int = 0, flip: bool =
     found = ", ".join(splits)
     raise ConfigError(f"data set {name!r} has no split 'train', nor trainA and trainB: its splits are {found}")
   label = None if unpaired else label
-  train, test = [], []
+  train, held_out = {}, {}
   for entry, domain in (("x", "A"), ("y", "B")) if unpaired else (("x", ""),):
-    kept, held_out = _splits(builder, domain)
-    train.append(_Images(builder, kept, entry, image, label, stored))
-    test.append(_Images(builder, held_out, entry, image, label, resolution))
-  held_out = {k: v for images in test for k, v in images.arrays().items()}
+    kept, rest = _splits(builder, domain)
+    train[entry] = _Images(builder, kept, entry, image, label, stored)
+    held_out |= _Images(builder, rest, entry, image, label, resolution).arrays()
   classes = builder.info.features[label].num_classes if label else 0
-  if fits(f"data set {name!r}", sum(images.size for images in train), stored, memory):
-    make: Callable[..., Dataset] = from_domains if unpaired else from_arrays
-    return make(f"tfds:{name}", *(images.arrays() for images in train), held_out, classes, crop, flip)
-  stream = functools.partial(batches, train, crop=crop, flip=flip)
-  domains = ("x", "y") if len(train) == 2 else ("x",)
-  return Dataset(
-    f"tfds:{name}", held_out["x"].shape[1:], classes, min(map(len, train)), None, held_out, stream, domains
-  )
+  if fits(f"data set {name!r}", sum(images.size for images in train.values()), stored, memory):
+    settings = held_out, classes, crop, flip
+    if unpaired:
+      return from_domains(f"tfds:{name}", {domain: images.arrays() for domain, images in train.items()}, *settings)
+    return from_arrays(f"tfds:{name}", train["x"].arrays(), *settings)
+  stream, size = functools.partial(batches, [*train.values()], crop=crop, flip=flip), min(map(len, train.values()))
+  return Dataset(f"tfds:{name}", held_out["x"].shape[1:], classes, size, None, held_out, stream, tuple(train))
 
 
 class _Images:

@@ -216,8 +216,7 @@ def test_abilities_give_what_they_promise(name):
     if game.sample is not None:
       images.append(game.sample(*nets, KEY, 3))
     if game.translate is not None:
-      ways = (("x", "y"), ("y", "x")) if experiment.dataset.condition is None else (("condition", "x"),)
-      images += [game.translate(*nets, KEY, x, a, b) for a, b in ways]
+      images += [game.translate(*nets, KEY, x, *direction) for direction in game.directions]
     if game.encode is not None:
       latents = game.encode(*nets, KEY, x)
       images.append(game.sample(*nets, KEY, 3, latents=latents))
@@ -227,6 +226,7 @@ def test_abilities_give_what_they_promise(name):
     return images, latents, judged
 
   found, latents, judged = answers(nets, x)
+  assert (game.translate is None) == (not game.directions)
   assert latents is None or latents.shape == (3, config.game.latent_dim)
   if judged is not None:
     known, scores = np.concatenate([judged[0], np.ones((400, 1))], 1), np.asarray(judged[1])

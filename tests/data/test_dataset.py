@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from gan_jax.data import mnist, synthetic
-from gan_jax.data.dataset import augment, decode, from_arrays, from_domains, sides
+from gan_jax.data.dataset import augment, check_domains, decode, from_arrays, from_domains, label_of, sides
+from gan_jax.errors import ConfigError
 
+KEY = jax.random.key(7)
 SOURCES = [mnist.digits, synthetic.ring8]
 
 
@@ -88,6 +90,18 @@ def test_decode_leaves_the_rest_alone():
   assert decode(batch)["points"].tolist() == [3.5] and decode(batch)["label"].tolist() == [200]
 
 
+@pytest.mark.parametrize("wrong", [255.0, -1.01, np.nan])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_images_that_are_floats_beyond_their_range_are_refused(wrong, split):
+  images = {"x": np.zeros((3, 2, 2, 1), np.float32)}
+  other = {"x": np.full((3, 2, 2, 1), wrong, np.float32)}
+  splits = {"train": images, "test": images} | {split: other}
+  with pytest.raises(ConfigError, match=r"mine: x has values from .*; images are uint8, or floats in \[-1, 1\]"):
+    from_arrays("mine", **splits)
+  points = {"x": np.full((3, 2), 255.0, np.float32)}
+  assert from_arrays("mine", points, points).size == 3
+
+
 def test_from_arrays_draws_each_example_alike_and_keeps_rows_together():
   x = np.arange(5, dtype=np.uint8).reshape(5, 1, 1, 1) * 51
   train = {"x": x, "label": np.arange(5, dtype=np.int32), "extra": np.arange(5, dtype=np.float32) / 2}
@@ -114,10 +128,10 @@ def test_one_domain_draws_the_numbers_that_it_always_drew():
 
 def test_domains_are_drawn_independently_and_rows_stay_together():
   x, y = (np.arange(n, dtype=np.uint8).reshape(n, 1, 1, 1) for n in (40, 50))
-  train_x, train_y = {"x": x, "label": np.arange(40)}, {"y": y, "label_y": np.arange(50)}
-  dataset = from_domains("two", train_x, train_y, {"x": x, "y": y}, classes=50)
+  train = {"x": {"x": x, "label": np.arange(40)}, "y": {"y": y, "label_y": np.arange(50)}}
+  dataset = from_domains("two", train, {"x": x, "y": y}, classes=50)
   assert (dataset.shape, dataset.size, dataset.classes, dataset.stream) == ((1, 1, 1), 40, 50, None)
-  assert from_domains("two", {"x": y}, {"y": x}, {}).size == 40
+  assert from_domains("two", {"x": {"x": y}, "y": {"y": x}}, {}).size == 40
   batch = {k: np.asarray(v) for k, v in dataset.draw(jax.random.key(0), 10_000).items()}
   for image, label, count in (("x", "label", 40), ("y", "label_y", 50)):
     np.testing.assert_allclose(batch[image][:, 0, 0, 0], batch[label] / 127.5 - 1, atol=1e-6)
@@ -129,19 +143,73 @@ def test_domains_are_drawn_independently_and_rows_stay_together():
 
 def test_two_equal_domains_are_not_drawn_alike():
   x = np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1)
-  dataset = from_domains("same", {"x": x}, {"y": x}, {"x": x, "y": x})
+  dataset = from_domains("same", {"x": {"x": x}, "y": {"y": x}}, {"x": x, "y": x})
   batch = jax.jit(lambda draw, key: draw(key, 10_000))(dataset.draw, jax.random.key(1))
   assert float(jnp.mean(batch["x"] == batch["y"])) < 0.02  # 0.01 expected
   assert len(jax.tree.leaves(dataset.draw)) == 2
 
 
+def test_two_domains_draw_the_numbers_that_they_always_drew():
+  """Runs that were made before are repeated bit for bit: one half of the key for x, one for y."""
+  x, y = (np.arange(n, dtype=np.uint8).reshape(n, 1, 1, 1) for n in (7, 9))
+  key = jax.random.key(11)
+  batch = from_domains("two", {"x": {"x": x}, "y": {"y": y}}, {}).draw(key, 64)
+  for name, images, own in zip("xy", (x, y), jax.random.split(key)):
+    index = jax.random.randint(own, (64,), 0, len(images))
+    np.testing.assert_array_equal(batch[name], decode({"x": jnp.asarray(images)[index]})["x"])
+
+
+def test_each_of_many_domains_is_drawn_by_itself_with_its_labels():
+  """Of 30, 40, 50 and 60 images whose grey is their label; every pair of domains is uncorrelated."""
+  sizes = {"photo": 30, "x": 40, "Monet": 50, "_": 60}
+  images = {d: np.arange(n, dtype=np.uint8).reshape(n, 1, 1, 1) for d, n in sizes.items()}
+  train = {d: {d: images[d], label_of(d): np.arange(n)} for d, n in sizes.items()}
+  dataset = from_domains("four", train, images, classes=60)
+  assert dataset.domains == ("photo", "x", "Monet", "_") and dataset.size == 30
+  assert dataset.arrays.keys() == {*sizes, "label_photo", "label", "label_Monet", "label__"}
+  np.testing.assert_array_equal(dataset.held_out, images["photo"])
+  batch = {k: np.asarray(v) for k, v in jax.jit(lambda draw, key: draw(key, 10_000))(dataset.draw, KEY).items()}
+  for domain, count in sizes.items():
+    labels = batch[label_of(domain)]
+    np.testing.assert_allclose(batch[domain][:, 0, 0, 0], labels / 127.5 - 1, atol=1e-6)
+    expected = 10_000 / count
+    assert ((np.bincount(labels, minlength=count) - expected) ** 2 / expected).sum() < 99  # 59 degrees: p < 0.001
+  correlations = np.corrcoef([batch[label_of(d)] for d in sizes])
+  assert np.abs(correlations - np.eye(4)).max() < 4.5 / np.sqrt(10_000)
+
+
 def test_domains_of_different_shapes_or_shared_names():
   x, y = np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 4, 5, 3), np.uint8)
-  with pytest.raises(ValueError, match=r"images \[4, 4, 3\] in domain x but \[4, 5, 3\] in domain y"):
-    from_domains("two", {"x": x}, {"y": y}, {})
-  assert from_domains("two", {"x": x}, {"y": y}, {}, crop=4).shape == (4, 4, 3)
-  with pytest.raises(ValueError, match=r"both domains have \['label'\]"):
-    from_domains("two", {"x": x, "label": np.arange(2)}, {"y": x, "label": np.arange(2)}, {})
+  domains = {"x": {"x": x}, "z": {"z": x}, "y": {"y": y}}
+  with pytest.raises(ConfigError, match=r"images \[4, 4, 3\] in domain x but \[4, 5, 3\] in domain y"):
+    from_domains("three", domains, {})
+  assert from_domains("three", domains, {}, crop=4).shape == (4, 4, 3)
+  shared = {d: {d: x, "label": np.arange(2)} for d in "xy"}
+  with pytest.raises(ConfigError, match=r"domains x and y both have \['label'\]"):
+    from_domains("two", shared, {})
+  with pytest.raises(ConfigError, match="one: it takes two domains at least, and there is x"):
+    from_domains("one", {"x": {"x": x}}, {})
+
+
+@pytest.mark.parametrize(
+  ("domains", "message"),
+  [
+    (("x", "2"), "a domain cannot be called '2'; letters, digits and _"),
+    (("x", "a b"), "a domain cannot be called 'a b'; letters"),
+    (("x", ""), "a domain cannot be called ''; letters"),
+    (("label", "x"), "a domain cannot be called 'label', for something else is"),
+    (("x", "condition"), "a domain cannot be called 'condition', for"),
+    (("a", "A"), "a domain cannot be called 'A', for"),
+    (("b", "label_b"), "a domain cannot be called 'label_b', for"),
+    (("a", "b", "b_in_a"), "a domain cannot be called 'b_in_a', for"),
+    (("a_to_b", "a", "b"), "a domain cannot be called 'a_to_b', for"),
+    ((), "it takes two domains at least, and there is none"),
+  ],
+)
+def test_names_that_domains_cannot_have(domains, message):
+  with pytest.raises(ConfigError, match=message):
+    check_domains("data", domains)
+  check_domains("data", ("A", "B", "summer_photo", "é"))
 
 
 def test_crops_lie_within_at_every_place_and_half_are_mirrored():

@@ -1,6 +1,7 @@
 """Folders that the tests write: which files are images of which split, and what becomes of each kind of file."""
 
 import itertools
+import os
 import struct
 import zlib
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from gan_jax.data import folder
+from gan_jax.errors import ConfigError
 
 COLOUR = np.array([[[200, 100, 50]]], np.uint8)
 
@@ -268,8 +270,66 @@ def test_unpaired_without_test_folders(tmp_path):
 @pytest.mark.parametrize("missing, other", [("trainA", "trainB"), ("trainB", "trainA")])
 def test_half_of_unpaired_data(tmp_path, missing, other):
   domains(tmp_path).joinpath(missing).rename(tmp_path / "elsewhere")
-  with pytest.raises(ValueError, match=f"has {other} alone: unpaired data has both trainA and trainB"):
+  with pytest.raises(ValueError, match=f"has {other} alone: unpaired data has two such folders or more, as trainA"):
     folder.load(str(tmp_path))
+
+
+def many(root, *names):
+  """Folders of 6 training images and 2 held out each, of greys from 0, 20, 40, ..."""
+  for i, name in enumerate(names):
+    write(root / f"train{name}", range(20 * i, 20 * i + 6))
+    write(root / f"test{name}", range(20 * i + 10, 20 * i + 12))
+  return root
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+  ("names", "domains"),
+  [
+    ("CAB", "xyz"),
+    ("BA", "xy"),
+    ("ABCD", "ABCD"),
+    ("AC", "AC"),
+    (("winter", "Monet", "_photo", "B"), ("B", "Monet", "_photo", "winter")),
+  ],
+)
+def test_any_number_of_domains(tmp_path, names, domains, streamed):
+  """NAMEs in sorted order; the papers' letters where these are A and B, or A, B and C."""
+  many(tmp_path, *sorted(names))
+  dataset = folder.load(str(tmp_path), resolution=4 if streamed else None, memory=0.0 if streamed else 1.0)
+  assert (dataset.domains, dataset.size, dataset.classes) == (tuple(domains), 6, 0)
+  assert (dataset.draw is None) == streamed and dataset.test.keys() == set(domains)
+  if streamed:
+    batch = next(dataset.stream(12, 0, 0, (0, 1)))
+  else:
+    drawn = dataset.draw(jax.random.key(0), 200)
+    batch = {k: np.rint((np.asarray(v) + 1) * 127.5).astype(int) for k, v in drawn.items()}
+  assert batch.keys() == set(domains)
+  for i, domain in enumerate(domains):
+    assert set(values(batch[domain])) == set(range(20 * i, 20 * i + 6))
+    assert values(dataset.test[domain]) == [20 * i + 10, 20 * i + 11]
+  orders = {tuple(v % 20 for v in values(batch[domain])) for domain in domains}
+  assert len(orders) == len(domains)  # each in an order of its own
+
+
+def test_domains_that_cannot_be(tmp_path):
+  many(tmp_path, "A", "B")
+  write(tmp_path / "testC", range(3))
+  with pytest.raises(ConfigError, match="has testC but no trainC to go with it: it has trainA and trainB"):
+    folder.load(str(tmp_path))
+  (tmp_path / "testC").rename(tmp_path / "train photo")
+  with pytest.raises(ConfigError, match="a domain cannot be called ' photo'; letters, digits and _"):
+    folder.load(str(tmp_path))
+  (tmp_path / "train photo").rename(tmp_path / "traina")
+  with pytest.raises(ConfigError, match="a domain cannot be called 'a', for something else is"):
+    folder.load(str(tmp_path))
+
+
+def test_a_folder_train_is_one_domain_whatever_lies_beside_it(tmp_path):
+  many(tmp_path, "A", "_masks")
+  write(tmp_path / "train", range(100, 106))
+  dataset = folder.load(str(tmp_path))
+  assert dataset.domains == ("x",) and values(trained(dataset)["x"]) == list(range(100, 105))
 
 
 def test_resize_is_for_training_and_resolution_for_testing(tmp_path):
@@ -346,6 +406,36 @@ def test_a_png_with_a_broken_chunk_is_named(tmp_path):
   (tmp_path / "a.png").write_bytes(png(8, 0, np.zeros((4, 4)), *broken))
   with pytest.raises(ValueError, match="a.png cannot be read as an image"):
     folder.load(str(tmp_path))
+
+
+def test_no_image_counts_twice(tmp_path):
+  """Not by links that lead in a circle, to a folder beside, or to a file."""
+  write(tmp_path / "a", range(12))
+  write(tmp_path / "b", range(12, 20))
+  (tmp_path / "a" / "round").symlink_to(tmp_path)
+  (tmp_path / "c").symlink_to(tmp_path / "b")
+  (tmp_path / "b" / "again.png").symlink_to(next((tmp_path / "a").glob("*.png")))
+  found = folder._find(tmp_path)
+  real = [path.resolve() for path in found]
+  assert len(found) == 20 == len(set(real))
+  assert found == folder._find(tmp_path)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+  write(tmp_path, range(3))
+  os.mkfifo(tmp_path / "pipe.png")
+  with pytest.raises(ConfigError, match=r"pipe.png cannot be read as an image \(it is no file\)"):
+    folder.load(str(tmp_path))
+
+
+def test_an_image_that_is_too_large_is_refused(tmp_path, monkeypatch):
+  write(tmp_path, range(3))
+  save(tmp_path / "large.png", grey(7, 40, 30))
+  monkeypatch.setattr(folder, "_LARGEST", 1_199)
+  with pytest.raises(ConfigError, match="large.png is 30x40"):
+    folder.load(str(tmp_path), resolution=4)
+  monkeypatch.setattr(folder, "_LARGEST", 1_200)
+  folder.load(str(tmp_path), resolution=4)
 
 
 def test_missing_folder_gets_the_nearest(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gan_jax.data import idx
+from gan_jax.errors import ConfigError
 
 RNG = np.random.default_rng(0)
 SPLITS = {
@@ -72,7 +73,8 @@ def test_empty_folder(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"<html>", encode(SPLITS["train"][1])])
 def test_wrong_magic(tmp_path, content):
   (write(tmp_path) / "train-images-idx3-ubyte").write_bytes(content)
-  with pytest.raises(ValueError, match=f"starts with {content[:4].hex()}; .*start with 00000803"):
+  found = f"starts with {content[:4].hex()}" if content else "is empty"
+  with pytest.raises(ValueError, match=f"{found}; .*start with 00000803"):
     idx.load(str(tmp_path))
 
 
@@ -119,4 +121,28 @@ def test_no_examples(tmp_path):
   (tmp_path / "t10k-images-idx3-ubyte").write_bytes(encode(np.zeros((0, 6, 6), np.uint8)))
   (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(encode(np.zeros(0, np.uint8)))
   with pytest.raises(ValueError, match="0 t10k images but 0 labels"):
+    idx.load(str(tmp_path))
+
+
+def test_no_more_is_unpacked_than_the_head_says(tmp_path, monkeypatch):
+  """A file of 64 MiB of zeros behind a head of 20 images, in 64 KiB: a piece is read of it."""
+  path = write(tmp_path) / "train-images-idx3-ubyte"
+  content, read = path.read_bytes(), []
+  path.unlink()
+  with gzip.open(f"{path}.gz", "wb") as file:
+    file.write(content + bytes(2**26))
+  once = gzip.GzipFile.read
+  monkeypatch.setattr(gzip.GzipFile, "read", lambda file, size=-1: read.append(once(file, size)) or read[-1])
+  with pytest.raises(ConfigError, match=r"should hold 736 bytes for an array \[20, 6, 6\], and holds more"):
+    idx.load(str(tmp_path))
+  assert 736 < sum(map(len, read)) <= 736 + idx._PIECE
+
+
+@pytest.mark.parametrize(
+  ("shape", "message"), [((20, 0, 6), "in which there is nothing"), ((2**20, 2**12, 2**12), "of more than 16 GiB")]
+)
+def test_sizes_that_cannot_be(tmp_path, shape, message):
+  path = write(tmp_path) / "train-images-idx3-ubyte"
+  path.write_bytes(path.read_bytes()[:4] + np.array(shape, ">u4").tobytes())
+  with pytest.raises(ConfigError, match=message):
     idx.load(str(tmp_path))

@@ -90,13 +90,16 @@ def test_shards_part_the_batch_of_one_process(count):
       assert_equal([share], [{k: np.split(v, count)[i] for k, v in batch.items()}])
 
 
-def test_domains_are_drawn_independently():
-  """Pairs of positions within the epoch do not hang together, although both have as many images."""
-  batches = take(20, [Source(100), Source(100, "y")], 100, seed=0)
-  x, y = labels(batches), labels(batches, "label_y")
-  assert sorted(x[:100]) == sorted(y[:100]) == list(range(100))
-  assert abs(np.corrcoef(x, y)[0, 1]) < 4 / np.sqrt(2000)
-  assert np.mean(np.equal(x, y)) < 0.03  # 0.01 expected
+@pytest.mark.parametrize("count", [2, 4])
+def test_domains_are_drawn_independently(count):
+  """Pairs of positions within the epoch do not hang together, although all have as many images."""
+  names = "xyzw"[:count]
+  batches = take(20, [Source(100, name) for name in names], 100, seed=0)
+  orders = [labels(batches, f"label_{name}") for name in names]
+  assert all(sorted(order[:100]) == list(range(100)) for order in orders)
+  for one, other in itertools.combinations(orders, 2):
+    assert abs(np.corrcoef(one, other)[0, 1]) < 4 / np.sqrt(2000)
+    assert np.mean(np.equal(one, other)) < 0.03  # 0.01 expected
 
 
 def test_crops_lie_within_at_every_place_and_half_are_mirrored():

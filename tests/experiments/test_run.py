@@ -4,6 +4,8 @@ import gzip
 import importlib.metadata
 import json
 import os
+import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -19,7 +21,8 @@ from tiny import timeless
 
 from experiments.lab import configs, loop, workdir
 from experiments.lab.build import build
-from gan_jax import report
+from experiments.lab.observer import Observer
+from gan_jax import checkpoint, page, report
 from gan_jax.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -90,8 +93,8 @@ def leaves(state):
   return [np.asarray(leaf) for leaf in jax.tree.leaves(state.replace(key=0))]
 
 
-def written(workdir):
-  return {p: p.stat().st_mtime_ns for p in workdir.rglob("*") if p.is_file()}
+def written(folder):
+  return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file() and p.name != workdir.LOCK}
 
 
 def test_a_finished_run_is_left_as_it_is(finished, capsys):
@@ -103,6 +106,189 @@ def test_a_finished_run_is_left_as_it_is(finished, capsys):
   assert int(state.step) == 40
   assert "finished, all 40 rounds have been played" in capsys.readouterr().out
   assert written(workdir) == before
+
+
+class Killed(BaseException):
+  """As by a signal that nothing can catch."""
+
+
+@pytest.mark.parametrize(
+  "moment", ["in the first picture", "between the pictures", "before the checkpoint", "in the page"]
+)
+def test_what_a_kill_at_an_evaluation_interrupts_is_made_good(finished, moment, tmp_path, monkeypatch):
+  """Every file of the run that was never interrupted is there in the end, with its bytes."""
+  whole, state = finished
+  owner, name, calls = {
+    "in the first picture": (report, "write_bytes", 0),
+    "between the pictures": (report, "save_samples", 1),
+    "before the checkpoint": (checkpoint, "save", 0),
+    "in the page": (page, "save", 0),
+  }[moment]
+  function, left = getattr(owner, name), [calls]
+
+  def killed(*arguments, **settings):
+    if owner is report and name == "write_bytes" and arguments[0].suffix != ".png":
+      return function(*arguments, **settings)
+    if not left[0]:
+      raise Killed
+    left[0] -= 1
+    return function(*arguments, **settings)
+
+  monkeypatch.setattr(owner, name, killed)
+  with pytest.raises(Killed):
+    loop.run(tiny(), tmp_path, "whole")
+  monkeypatch.undo()
+  resumed = loop.run(tiny(), tmp_path, "whole")
+  for a, b in zip(leaves(resumed), leaves(state), strict=True):
+    np.testing.assert_array_equal(a, b)
+  assert same_metrics(whole, tmp_path) and pictures(tmp_path) == pictures(whole)
+
+
+def pictures(folder):
+  return {path.name: path.read_bytes() for path in (folder / "samples").iterdir()}
+
+
+def test_a_finished_run_gets_lost_pictures_and_no_more_checkpoints_than_it_keeps(finished, tmp_path):
+  whole, _ = finished
+  shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+  (tmp_path / "samples" / "0000040.png").unlink()
+  shutil.copytree(tmp_path / "checkpoints" / "20", tmp_path / "checkpoints" / "10")
+  loop.run(tiny(), tmp_path, "whole")
+  assert pictures(tmp_path) == pictures(whole)
+  assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()) == ["20", "40"]
+
+
+def emptied(folder):
+  for path in folder.iterdir():
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def cut(folder):
+  for path in folder.rglob("*"):
+    if path.is_file() and path.stat().st_size > 100:
+      path.write_bytes(path.read_bytes()[:50])
+
+
+def without_metadata(folder):
+  for path in folder.rglob("_METADATA"):
+    path.unlink()
+
+
+@pytest.mark.usefixtures("unread")
+@pytest.mark.parametrize("damage", [emptied, cut, without_metadata])
+def test_a_run_goes_on_from_before_a_damaged_checkpoint(finished, damage, tmp_path, capsys):
+  whole, state = finished
+  shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+  damage(tmp_path / "checkpoints" / "40")
+  resumed = loop.run(tiny(), tmp_path, "whole")
+  said = capsys.readouterr().out
+  assert f"the checkpoint {tmp_path / 'checkpoints' / '40'} cannot be read" in said
+  assert f"it is kept as {tmp_path / 'checkpoints' / 'damaged_40'}, and the run goes on from round 20" in said
+  for a, b in zip(leaves(resumed), leaves(state), strict=True):
+    np.testing.assert_array_equal(a, b)
+  assert same_metrics(whole, tmp_path) and pictures(tmp_path) == pictures(whole)
+  assert (tmp_path / "checkpoints" / "40" / "_CHECKPOINT_METADATA").exists()
+
+
+@pytest.mark.usefixtures("unread")
+def test_where_no_checkpoint_can_be_read_nothing_is_begun_anew(finished, tmp_path):
+  whole, _ = finished
+  shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+  for step in ("20", "40"):
+    cut(tmp_path / "checkpoints" / step)
+  before = written(tmp_path)
+  with pytest.raises(ConfigError, match="40 cannot be read .*, and there is no other; remove .*checkpoints to begin"):
+    loop.run(tiny(), tmp_path, "whole")
+  assert written(tmp_path) == before
+
+
+def test_a_copy_of_a_run_goes_on_from_its_checkpoint(finished, tmp_path):
+  """As the run itself with its own settings; with others it is another run, in whose curves the first half is there."""
+  whole, state = finished
+  copy = loop.run(tiny(), tmp_path / "copy", "whole", f"{whole}@20")
+  for a, b in zip(leaves(copy), leaves(state), strict=True):
+    np.testing.assert_array_equal(a, b)
+  assert same_metrics(whole, tmp_path / "copy")
+  assert json.loads((tmp_path / "copy" / "environment.json").read_text())["from"] == f"{whole}@20"
+  slower = tiny(train_rounds=60)
+  slower.optimizer.generator.learning_rate /= 10.0
+  other = loop.run(slower, tmp_path / "slower", "whole", str(whole))
+  rows, before = (report.read_metrics(folder / "metrics.jsonl") for folder in (tmp_path / "slower", whole))
+  assert rows[: len(before)] == before and rows[-1]["step"] == int(other.step) == 60
+  again = loop.run(slower, tmp_path / "slower", "whole", str(tmp_path / "gone"))  # it has a state of its own by now
+  assert int(again.step) == 60
+
+
+@pytest.mark.parametrize(
+  ("source", "changes", "message"),
+  [
+    ("{whole}@30", {}, r"--from is .*@30; there is no such checkpoint in .*: it has 20, 40"),
+    ("{whole}/nothing", {}, "there is no such checkpoint in .*nothing: it has none"),
+    ("{whole}", {"train_rounds": 20}, "train.rounds is 20; ask for more than 40"),
+    ("{whole}", {}, "train.rounds is 40; ask for more than 40"),
+    (
+      "{whole}@20",
+      {"nets_generator": {"name": "mlp.generator", "hidden": (7,)}},
+      "20 is another game's: (ema|params)/generator",
+    ),
+  ],
+)
+def test_a_copy_of_what_is_not_there_is_refused(finished, source, changes, message, tmp_path):
+  with pytest.raises(ConfigError, match=message):
+    loop.run(tiny(**changes), tmp_path / "copy", "whole", source.format(whole=finished[0]))
+  assert not (tmp_path / "copy" / "config.json").exists()
+
+
+def test_a_damaged_evaluation_does_not_stop_a_run_that_goes_on(finished, tmp_path):
+  loop.run(tiny(train_rounds=20), tmp_path, "whole")
+  (tmp_path / "evaluation.json").write_text("{bad")
+  loop.run(tiny(), tmp_path, "whole")
+  assert json.loads((tmp_path / "evaluation.json").read_text())["round"] == 40
+  assert pictures(tmp_path) == pictures(finished[0])
+
+
+@pytest.mark.parametrize("lost", ["", "checkpoints"])
+def test_a_folder_that_is_removed_in_mid_run(finished, lost, tmp_path, monkeypatch):
+  """Without its workdir a run ends with a message; checkpoints are made again."""
+  workdir, draw = tmp_path / "run", Observer.draw
+
+  def removed(observer, seen):
+    draw(observer, seen)
+    if int(seen.step) == 20:
+      shutil.rmtree(workdir / lost)
+
+  monkeypatch.setattr(Observer, "draw", removed)
+  if not lost:
+    with pytest.raises(ConfigError, match="was removed while the run was playing"):
+      loop.run(tiny(), workdir, "whole")
+    return
+  state = loop.run(tiny(), workdir, "whole")
+  for a, b in zip(leaves(state), leaves(finished[1]), strict=True):
+    np.testing.assert_array_equal(a, b)
+  assert (workdir / "checkpoints" / "40").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+  """A disk that holds one checkpoint of `tiny` with 256 hidden units, and no second one."""
+  place = tmp_path / "disk"
+  place.mkdir()
+  if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1400k", "tmpfs", place], capture_output=True).returncode:
+    pytest.skip("a small disk cannot be mounted here")
+  yield place
+  subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.mark.usefixtures("unread")
+def test_a_disk_that_fills_up(small_disk):
+  """The run ends with one message, its first checkpoint is whole, and with room the same command ends it."""
+  config = tiny()
+  config.nets.generator.hidden = config.nets.discriminator.hidden = (256,)
+  with pytest.raises(ConfigError, match=f"the disk that {small_disk / 'run'} is on is full"):
+    loop.run(config, small_disk / "run", "run")
+  subprocess.run(["mount", "-o", "remount,size=20m", small_disk], check=True)
+  assert int(loop.run(config, small_disk / "run", "run").step) == 40
+  assert [row["step"] for row in report.read_metrics(small_disk / "run" / "metrics.jsonl")] == list(range(5, 41, 5))
 
 
 def test_fewer_rounds_than_played_are_refused(finished):
@@ -231,12 +417,37 @@ def test_a_loss_that_runs_away_is_told(tmp_path):
   config = tiny()
   config.optimizer.discriminator = {"name": "optax.sgd", "learning_rate": 1e30}
   with pytest.raises(
-    FloatingPointError, match=r"stopped being finite in the rounds up to 5; there is no checkpoint yet"
+    FloatingPointError,
+    match=r"^generator/gradient, generator/loss stopped being finite in round 1; there is no checkpoint",
   ):
     loop.run(config, tmp_path / "away", "away")
   row, *_ = report.read_metrics(tmp_path / "away" / "metrics.jsonl")
   assert row["step"] == 5 and row["generator/loss"] is None
   assert "divergence" in (tmp_path / "away" / "report.html").read_text()
+
+
+def test_the_first_that_is_not_finite_is_named():
+  nan, inf = np.nan, np.inf
+  metrics = {"g/loss": np.array([1.0, 2.0, nan, nan]), "d/loss": np.array([0.0, 1.0, -inf, 1.0]), "d/x": np.ones(4)}
+  assert loop._first_not_finite(metrics | {"late": np.array([0.0, 0.0, 0.0, nan])}, 30) == (
+    "g/loss, d/loss stopped being finite in round 33"
+  )
+  assert loop._first_not_finite({"d/x": np.ones(4)}, 30) == ""
+
+
+def test_a_run_that_went_astray_says_how_to_go_on(tmp_path):
+  """What it says is done: a copy from the last checkpoint, with the rate that was too high lowered."""
+  config = tiny(train_rounds=20)
+  config.optimizer.discriminator = {"name": "optax.sgd", "learning_rate": 1e-3}
+  loop.run(config, tmp_path / "run", "run")
+  away = config.copy_and_resolve_references()
+  away.train.rounds, away.optimizer.discriminator.learning_rate = 40, 1e30
+  with pytest.raises(FloatingPointError, match="in round 21; the same command plays it again") as error:
+    loop.run(away, tmp_path / "away", "run", f"{tmp_path / 'run'}@20")
+  (source,) = re.findall(r"--from=(\S+) with a --workdir of its own", str(error.value))
+  assert source == f"{tmp_path / 'away'}@20"
+  config.train.rounds = 40
+  assert int(loop.run(config, tmp_path / "again", "run", source).step) == 40
 
 
 def call(*arguments: str, module: str = "experiments.run", **kwargs) -> subprocess.CompletedProcess:

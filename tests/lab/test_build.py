@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from experiments.lab import configs
+from experiments.lab import build as build_module
+from experiments.lab import configs, loop, members
 from experiments.lab.build import build, build_game, build_nets
 from gan_jax import train
 from gan_jax.errors import ConfigError
@@ -65,7 +66,7 @@ MISTAKES = {
   "eval.evaluators is 'mods', which is not known. Did you mean 'modes'": {"eval.evaluators": ("mods",)},
   "eval.modes: it needs the modes of a mixture in the plane": {"eval.evaluators": ("modes",)},
   "eval.codes: it looks at latent codes, which this game does not have": {"eval.evaluators": ("codes",)},
-  "eval.translation: it looks at translations between x and y": {"eval.evaluators": ("translation",)},
+  "eval.translation: it looks at translations, which this game does not make": {"eval.evaluators": ("translation",)},
   "eval.mixture_fit: it needs a mixture on the line": {"eval.evaluators": ("mixture_fit",)},
 }
 
@@ -185,7 +186,7 @@ def test_the_shape_of_pools_is_that_of_the_data():
 
 
 def test_one_domain_does_not_translate():
-  with pytest.raises(ConfigError, match="translates between two domains, x and y, and the data has x"):
+  with pytest.raises(ConfigError, match="translates between two domains, and the data has x"):
     build_game(small_cyclegan(), DataSpec((16, 16, 3)))
 
 
@@ -213,3 +214,32 @@ def test_nets_are_wrapped_before_the_game_is_made():
   wrap = lambda net: seen.append(net) or net._replace(init=lambda key: (SimpleNamespace(), {}))
   game = build(small("vanilla"), wrap_net=wrap).game
   assert len(seen) == 2 and isinstance(game.nets["generator"].init(None)[0], SimpleNamespace)
+
+
+@pytest.mark.parametrize(
+  ("changes", "seeds", "message"),
+  [
+    ({"game.latent_dim": 10**9}, None, r"the train state, nets and optimizers, takes [\d,.]+ GiB, and there are"),
+    ({"eval.samples.n": 10**9}, None, r"the picture of samples takes [\d,.]+ GiB"),
+    ({}, 10**9, r"the train state of [\d,]+ members takes [\d,.]+ GiB"),
+  ],
+)
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_made(changes, seeds, message, tmp_path):
+  config = configs.load("fgan_kl", {"data.name": "digits", "data.batch_size": 8, **changes})
+  with pytest.raises(ConfigError, match=message):
+    if seeds is None:
+      loop.run(config, tmp_path / "run", "fgan_kl")
+    else:
+      members.sweep(config, {}, seeds, tmp_path / "run", "fgan_kl")
+  assert not (tmp_path / "run").exists()
+
+
+def test_the_size_of_arrays_is_counted(monkeypatch):
+  """3 x 4 float32 and 8 bfloat16 are 64 bytes."""
+  shapes = {"a": jax.ShapeDtypeStruct((3, 4), jnp.float32), "b": jax.ShapeDtypeStruct((8,), jnp.bfloat16)}
+  for memory in (64, None):
+    monkeypatch.setattr(build_module, "_memory", lambda memory=memory: memory)
+    build_module.check_fits("it", shapes)
+  monkeypatch.setattr(build_module, "_memory", lambda: 63)
+  with pytest.raises(ConfigError, match=r"it takes 0.0 GiB, and there are 0.0 GiB"):
+    build_module.check_fits("it", shapes)

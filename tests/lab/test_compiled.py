@@ -27,7 +27,6 @@ pytestmark = pytest.mark.xdist_group("compiled")  # which look at the same progr
 ROOT = Path(__file__).parent.parent.parent
 COMPILED = "/jax/core/compile/backend_compile_duration"
 RING = jax.tree_util.Partial(toy.ring_batch)
-WITH_NETS = [name for name in tiny.EACH if any("linear" not in net.name for net in tiny.config_of(name).nets.values())]
 
 
 @functools.cache
@@ -53,13 +52,13 @@ def slow(text):
 
 
 def test_every_convolutional_net_is_among_them():
-  """Those that convolve in some experiment; the U-Net is a variant of its own."""
-  used = {net.name for name in [*WITH_NETS, "cyclegan:unet"] for net in tiny.config_of(name).nets.values()}
+  """Those that convolve in some experiment."""
+  used = {net.name for name in tiny.BUILDERS for net in tiny.config_of(name).nets.values()}
   assert {name for name in names.known(names.NET) if name.startswith(("dcgan", "translation"))} <= used
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the naive loop is the CPU's")
-@pytest.mark.parametrize("name", [*WITH_NETS, "cyclegan:unet"])
+@pytest.mark.parametrize("name", tiny.BUILDERS)
 def test_nothing_in_a_scanned_round_is_slow(name):
   text = scanned(name)
   assert " while(" in text and not slow(text)

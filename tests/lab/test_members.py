@@ -107,12 +107,35 @@ def test_files_and_table(swept):
     ),
     ("data.std=0.1,0.2", "data.std, a setting of the data, which all members share"),
     ("train.ema_decay=a,b", "the values 'a,b'; numbers are wanted"),
+    ("train.ema_decay", "'train.ema_decay'; it is FIELD=VALUE,VALUE"),
+    ("train.ema_decay=0.5,inf", "the values '0.5,inf'; they have to be finite"),
+    ("train.ema_decay=nan", "the values 'nan'; they have to be finite"),
+    ("train.ema_decay=0.5,0.50", "each of them once"),
+    ("train.ema_decay=0.5 train.ema_decay=0.9", "names train.ema_decay twice"),
   ],
 )
 def test_grids_that_make_no_sense(text, message):
   config = small()
   with pytest.raises(ValueError, match=message):
-    members.parse_grid([text], config)
+    members.parse_grid(text.split(), config)
+
+
+@pytest.mark.parametrize(
+  ("field", "value", "message"),
+  [
+    ("train.chunk", 0, "train.chunk is 0; it has to be at least 1"),
+    ("train.rounds", 0, "train.rounds is 0; it has to be at least 1"),
+    ("log.every", 0, "log.every is 0; it has to be at least 1"),
+    ("seed", -1, "seed is -1; it has to be from 0"),
+    ("seed", 2**32 - 1, r"seed \+ 1, of the last member, is 4294967296; it has to be from 0 to 2\^32 - 1"),
+  ],
+)
+def test_a_sweep_checks_what_a_run_checks(field, value, message, tmp_path):
+  config = small()
+  configs.change(config, {field: value})
+  with pytest.raises(ConfigError, match=message):
+    members.sweep(config, {}, 2, tmp_path / "sweep", "small")
+  assert not (tmp_path / "sweep").exists()
 
 
 @pytest.mark.skipif(len(jax.devices()) < 4, reason="needs four devices")

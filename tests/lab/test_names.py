@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from experiments.lab import configs, names
 from gan_jax import augment, priors
 from gan_jax.errors import ConfigError
-from gan_jax.games import infogan
+from gan_jax.games import direct, infogan
 from gan_jax.losses import adversarial, penalties
 from gan_jax.losses.adversarial import AdversarialLoss
 from gan_jax.nets import dcgan
@@ -162,6 +162,11 @@ def test_what_a_function_refuses_is_said_with_the_field_and_a_bug_keeps_its_trac
   with pytest.raises(ZeroDivisionError) as caught:
     names.call("game.loss", bug)
   assert "This was in making game.loss." in caught.value.__notes__
+
+
+def test_nets_are_no_settings_though_a_game_may_do_without_them():
+  known = names.settings_of(direct.specs, direct.make)
+  assert set(known) == {"consistency_weight", "identity_weight", "loss", "pretraining"}
 
 
 def test_completing_gives_full_names_and_defaults_at_any_depth():
