@@ -111,9 +111,21 @@ def penalised_digits() -> ConfigDict:
   return wgan_gp.get_config("dcgan")
 
 
+def coded_digits() -> ConfigDict:
+  """InfoGAN with DCGAN's networks of width 32, batch 64; no augmentation, which the PyTorch side does not have."""
+  config = infogan.get_config()
+  config.game.augment = None
+  config.game.paired_weight = None
+  config.nets.generator.width = config.nets.trunk.width = 32
+  config.nets.trunk.features = 256
+  return config
+
+
 def translations(batch: int) -> ConfigDict:
   """CycleGAN at 64x64: residual generators of width 32 with 6 blocks, 3 layers of patches of width 32."""
   config = cyclegan.get_config()
+  del config.game["cycle_weight"]  # a schedule, which the PyTorch side does not have
+  config.game.cycle_weight = 10.0
   for role in ("x_to_y", "y_to_x"):
     config.nets[role] = {"name": "translation.resnet", "width": 32, "blocks": 6}
   for role in ("discriminator_x", "discriminator_y"):
@@ -132,7 +144,7 @@ CASES = {
   "dcgan64": Case(functools.partial(digits, 64, 32), chunk=10),
   "dcgan64_wide": Case(functools.partial(digits, 64, 64), chunk=4),
   "wgan_gp_dcgan32": Case(penalised_digits, chunk=10),
-  "infogan32": Case(infogan.get_config),
+  "infogan32": Case(coded_digits),
   "cyclegan64_1": Case(functools.partial(translations, 1), chunk=4),
   "cyclegan64_4": Case(functools.partial(translations, 4), chunk=2),
   "sweep_ring8": Case(functools.partial(ring8, 64), chunk=100, members=32),

@@ -4,8 +4,9 @@
 
 --config.nets.discriminator.name=conditional.two_part and conditional.plain are the other two forms.
 
-After 500 rounds, on seed 0, a classifier finds the digit that was asked for in 97.8% of samples, its accuracy on real
-ones; the class entropy is 2.296.
+Seeds 10 to 12, five minutes on one core each: a classifier finds the digit that was asked for in 99.8% (99.7 to 99.9%)
+of samples, its accuracy on real ones being 97.9%; class entropy 2.299 of 2.303, Frechet distance of its features 14.0
+(12.2 to 18.6; real data 7.4).
 """
 
 from ml_collections import ConfigDict
@@ -22,7 +23,7 @@ def get_config() -> ConfigDict:
   config.optimizer.discriminator = base.adam(2e-4)
   config.optimizer.generator = base.adam(2e-4)
   config.data.resolution = 32
-  config.train.rounds = 4_000
+  config.train.rounds = 2_000
   config.train.chunk = 50
   config.eval.every = 500
   config.checkpoint.every = 500

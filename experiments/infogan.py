@@ -2,8 +2,9 @@
 
     python -m experiments.run --config=infogan
 
-10,000 rounds take 10 to 12 minutes on one CPU core. The categorical code's best match with the digits, held out, on
-seeds 0 to 4: 84, 84, 71, 80 and 64%. docs/codes_and_translations.md has the pictures.
+Eight minutes on one CPU core each: the categorical code's best match with the digits, held out, on seeds 10 to 13 is
+92, 94, 82 and 85%; without the information of paired views of real digits it was 89, 79 and 69% on seeds 10 to 12.
+docs/codes_and_translations.md has the pictures.
 """
 
 from ml_collections import ConfigDict
@@ -21,14 +22,19 @@ def get_config() -> ConfigDict:
     "continuous": 2,
     "learnt_variance": True,
     "recognition_owner": "generator",
+    # And one that real digits have too: without it the noise came to decide between 4 and 9, or 3, 5 and 8.
+    "paired_weight": 1.0,
+    # A code that Q can read off a turned, sheared and moved digit is neither slant nor size.
+    "augment": {"name": "augment.affine", "rotation": 20.0, "scale": 0.2, "shear": 0.2, "shift": 0.1},
   }
-  config.nets.generator = {"name": "dcgan.generator", "width": 32}
-  config.nets.trunk = {"name": "dcgan.trunk", "width": 32, "features": 256}
+  config.nets.generator = {"name": "dcgan.generator", "width": 16}
+  config.nets.trunk = {"name": "dcgan.trunk", "width": 16, "features": 128}
   config.nets.discriminator = {"name": "mlp.discriminator", "hidden": ()}
   config.nets.recognition = {"name": "mlp.head", "hidden": (128,)}
   config.optimizer.discriminator = base.adam(2e-4)
   config.optimizer.generator = base.adam(1e-3)
   config.data.resolution = 32
   config.train.rounds = 10_000
+  config.train.ema_decay = 0.995
   config.eval.evaluators = ("samples", "codes", "images")
   return config

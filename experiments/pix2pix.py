@@ -7,8 +7,9 @@ with the paper's networks and its jitter, and as many rounds as it takes for its
 
     --config.data.name=folder:DIR --config.data.paired=BtoA
 
-After 200 rounds, on seed 0, 94% of digits have the label of the true one, by a classifier whose own accuracy is 97.8%,
-and the L1 error is 0.059.
+Seeds 10 to 12, two and a half minutes on one core each: 97.3% (97.3 to 97.4%) of digits have the label of the true one
+by a classifier whose own accuracy is 97.9%; the L1 error is 0.020, structural similarity 0.961. Broad strokes of one
+seed are left grey inside.
 """
 
 from ml_collections import ConfigDict

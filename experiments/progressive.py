@@ -1,6 +1,10 @@
 """Progressive growing on handwritten digits, from 4x4 to 32x32 by three growths. Karras et al. 2018.
 
-python -m experiments.run --config=progressive
+    python -m experiments.run --config=progressive
+
+Seeds 10 to 12, twelve minutes on one core each, are not trained to an end: Frechet distance of a classifier's features
+171 (138 to 193; real data 7.4), class entropy 2.18 (2.09 to 2.20) of 2.303, one digit in two readable, with blotchy
+strokes.
 """
 
 from typing import Any

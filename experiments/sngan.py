@@ -1,6 +1,10 @@
 """SN-GAN on handwritten digits, 32x32: residual networks and spectral norm. Miyato et al. 2018.
 
-python -m experiments.run --config=sngan
+    python -m experiments.run --config=sngan
+
+Seven minutes on one CPU core each, seeds 10 to 12: Fréchet distance 34.8 (22.7 to 36.5; real digits 7.4), class entropy
+2.27 (2.23 to 2.29) of 2.30. One digit in five is broken or has a stroke too much. The rates are two and five times the
+paper's 2e-4.
 """
 
 from ml_collections import ConfigDict
@@ -13,11 +17,14 @@ def get_config() -> ConfigDict:
   config.game = {"name": "gan", "loss": {"name": "adversarial.hinge"}, "latent_dim": 128}
   config.nets.generator = {"name": "resnet.generator", "width": 16, "widest": 128}
   config.nets.discriminator = {"name": "resnet.discriminator", "width": 16, "widest": 128}
-  for player in ("discriminator", "generator"):
-    config.optimizer[player] = base.adam(2e-4, b1=0.0, b2=0.9)
+  config.optimizer = {
+    "discriminator": base.adam(4e-4, b1=0.0, b2=0.9),
+    "generator": base.adam(1e-3, b1=0.0, b2=0.9),
+  }
   config.data.resolution = 32
-  config.train.rounds = 3_000
+  config.train.rounds = 1_500
   config.train.chunk = 50
+  config.train.ema_decay = 0.995
   config.eval.every = 500
   config.checkpoint.every = 500
   config.eval.evaluators = ("samples", "images")
