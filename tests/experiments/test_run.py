@@ -608,10 +608,15 @@ import jax
 from experiments import run
 from experiments.lab import cli, loop
 
+def name(thread):
+  try:
+    return open(f"/proc/self/task/{thread}/comm").read().strip()
+  except OSError:  # it ended since it was listed
+    return ""
+
 def counted(*_):
   jax.devices()
-  names = [open(f"/proc/self/task/{thread}/comm").read().strip() for thread in os.listdir("/proc/self/task")]
-  print(names.count("tf_XLAEigen"))
+  print([name(thread) for thread in os.listdir("/proc/self/task")].count("tf_XLAEigen"))
 
 loop.run = counted
 cli.start(run.main, takes_config=True)
