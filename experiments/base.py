@@ -53,6 +53,7 @@ def get_config() -> ConfigDict:
         "coordinator": "",  # HOST:PORT of process 0; empty where it is found: TPU pods, Slurm, Kubernetes
         "processes": 0,  # how many there are; 0: found
         "process": -1,  # which this is, from 0; -1: found
+        "heartbeat": 100,  # seconds without a sign of a process after which the others end; a death is seen at once
       },
     }
   )

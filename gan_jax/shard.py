@@ -21,7 +21,7 @@ _FIELDS = tuple(TrainState.__annotations__)
 _SMALL = 2**12  # elements of an array that is not worth splitting
 
 
-def connect(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
+def connect(coordinator: str = "", processes: int = 0, process: int = -1, heartbeat: int = 100) -> None:
   """Makes one run of many processes; to be called in each before anything is computed.
 
   Args:
@@ -29,12 +29,15 @@ def connect(coordinator: str = "", processes: int = 0, process: int = -1) -> Non
       the others.
     processes: how many there are; 0 to be found.
     process: which of them this is; -1 to be found.
+    heartbeat: seconds; jax ends the others when one of them has not been heard of for so long. A process that ends is
+      seen at once, one whose host or network has gone by this alone.
 
   Raises:
     ConfigError: if they can neither be found nor are given.
   """
+  given = coordinator or None, processes or None, None if process < 0 else process
   try:
-    jax.distributed.initialize(coordinator or None, processes or None, None if process < 0 else process)
+    jax.distributed.initialize(*given, heartbeat_timeout_seconds=heartbeat)
   except (ValueError, RuntimeError) as error:
     raise ConfigError(
       f"the processes of the run did not find each other: {error} Outside of TPU pods, Slurm and Kubernetes give "

@@ -4,9 +4,11 @@ What needs several processes runs in processes of its own; that a round on four 
 """
 
 import os
+import re
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -68,12 +70,17 @@ def finish(*processes: subprocess.Popen) -> list[str]:
 
 def together(arguments: list[str]) -> list[str]:
   """What two processes of two devices each say."""
+  return finish(*pair(arguments))
+
+
+def pair(arguments: list[str]) -> list[subprocess.Popen]:
+  """Two processes of two devices each."""
   with socket.socket() as free:
     free.bind(("localhost", 0))
     port = free.getsockname()[1]
   shared = ["--config.distributed.enabled=True", f"--config.distributed.coordinator=localhost:{port}"]
   shared += ["--config.distributed.processes=2", "--config.mesh.data=4"]
-  return finish(*(start([*arguments, *shared, f"--config.distributed.process={i}"], 2) for i in range(2)))
+  return [start([*arguments, *shared, f"--config.distributed.process={i}"], 2) for i in range(2)]
 
 
 def same_metrics(one: Path, other: Path, tolerance: float, but: str = "") -> None:
@@ -111,6 +118,22 @@ def test_each_process_reads_its_share_of_a_stream(tmp_path):
   finish(alone)
   # Instance norms of few pixels blow rounding up where they are nearly constant, in a gradient more than in a loss.
   same_metrics(one, two, 2e-2, but="generators/gradient")
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_where_one_process_dies_the_other_says_which_and_ends(tmp_path, victim):
+  """Without a traceback, and without waiting: jax's own way out takes a minute, and aborts."""
+  arguments = [*DCGAN, "--config.train.rounds=1000000", "--config.eval.evaluators=()", f"--workdir={tmp_path}"]
+  processes = pair(arguments)
+  while not (tmp_path / "checkpoints" / "20").exists():
+    assert all(process.poll() is None for process in processes), processes[victim].communicate()[0][-3000:]
+    time.sleep(0.1)
+  processes[victim].kill()
+  said, _ = processes[1 - victim].communicate(timeout=120)
+  processes[victim].communicate()
+  assert re.search(rf"error: process {victim} of 2, counted from 0, ended.*; the same commands.* go on from round \d+, the last", said)
+  assert "Traceback" not in said and "Fatal Python error" not in said
+  assert victim == 0 or processes[1 - victim].returncode == 1  # jax may abort those who have lost their coordinator
 
 
 needs_four_devices = pytest.mark.skipif(len(jax.devices()) < 4, reason="needs four devices")

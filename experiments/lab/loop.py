@@ -111,7 +111,8 @@ def connect(config: Config) -> None:
   """Joins the other processes, where `config.distributed` says that there are some."""
   given = config.distributed
   if given.enabled:
-    shard.connect(given.coordinator, given.processes, given.process)
+    at_least_one("distributed.heartbeat", given.heartbeat)
+    shard.connect(given.coordinator, given.processes, given.process, given.heartbeat)
   elif given.coordinator or given.processes or given.process >= 0:
     raise ConfigError(
       "the config describes processes, but distributed.enabled is False; each would be a run of its own"

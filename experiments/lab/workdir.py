@@ -17,7 +17,7 @@ from typing import Any
 import filelock
 import jax
 
-from experiments.lab import configs
+from experiments.lab import configs, processes
 from gan_jax import report, shard
 from gan_jax.errors import ConfigError
 
@@ -49,7 +49,7 @@ def check(workdir: Path, described: Mapping[str, Any], free: Iterable[str], roun
   if workdir.exists() and not workdir.is_dir():
     raise ConfigError(f"the workdir {workdir} is a file; choose another with --workdir")
   there = report.read_config(workdir)
-  played = max((int(p.name) for p in workdir.glob("checkpoints/*") if p.name.isdecimal()), default=0)
+  played = _saved(workdir)
   if there is None and played:
     raise ConfigError(f"{workdir} has checkpoints but no config.json; put it back, or choose another --workdir")
   if there is None:
@@ -80,7 +80,7 @@ def check(workdir: Path, described: Mapping[str, Any], free: Iterable[str], roun
 def held(workdir: Path) -> Iterator[None]:
   """Has the folder, which it makes, for this run alone; of several processes the first holds it for all.
 
-  The system lets go of what a dead process held.
+  The system lets go of what a dead process held. Where one of several dies, the others say which, and end.
 
   Raises:
     ConfigError: in every process, if another run has the folder; in the first one it says who. And where the disk, or a
@@ -89,7 +89,8 @@ def held(workdir: Path) -> Iterator[None]:
   with contextlib.ExitStack() as stack:
     shard.in_first(lambda: _hold(workdir, stack))
     try:
-      yield
+      with processes.together(workdir, lambda: _same_again(workdir)):
+        yield
     except Exception as error:  # Python, Pillow and orbax raise different ones
       if not any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
         raise
@@ -108,6 +109,17 @@ def _hold(workdir: Path, stack: contextlib.ExitStack) -> None:
   who = {"host": socket.gethostname(), "process": os.getpid(), "since": _now()}
   report.write_text(workdir / HOLDER, json.dumps(who, indent=2))
   stack.callback((workdir / HOLDER).unlink, missing_ok=True)
+
+
+def _same_again(workdir: Path) -> str:
+  saved = _saved(workdir)
+  where = f"round {saved:,}, the last checkpoint" if saved else "the start: there is no checkpoint yet"
+  return f"the same commands, of every process, go on from {where}"
+
+
+def _saved(workdir: Path) -> int:
+  """The round of the newest checkpoint, 0 where there is none."""
+  return max((int(p.name) for p in workdir.glob("checkpoints/*") if p.name.isdecimal()), default=0)
 
 
 def _holder(workdir: Path) -> str:
