@@ -12,7 +12,8 @@ import numpy as np
 from absl import flags
 
 from experiments.lab import cli
-from experiments.lab.build import at_least_one, check_fits, check_seed
+from experiments.lab.build import at_least_one, check_seed
+from experiments.lab.memory import check_fits
 from experiments.lab.trained import load
 from gan_jax import report, train
 from gan_jax.errors import ConfigError

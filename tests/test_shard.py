@@ -131,7 +131,9 @@ def test_where_one_process_dies_the_other_says_which_and_ends(tmp_path, victim):
   processes[victim].kill()
   said, _ = processes[1 - victim].communicate(timeout=120)
   processes[victim].communicate()
-  assert re.search(rf"error: process {victim} of 2, counted from 0, ended.*; the same commands.* go on from round \d+, the last", said)
+  assert re.search(
+    rf"error: process {victim} of 2, counted from 0, ended.*; the same commands.* go on from round \d+, the last", said
+  )
   assert "Traceback" not in said and "Fatal Python error" not in said
   assert victim == 0 or processes[1 - victim].returncode == 1  # jax may abort those who have lost their coordinator
 

@@ -4,7 +4,6 @@ import functools
 import inspect
 import math
 import numbers
-import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -167,27 +166,6 @@ def check_seed(field: str, value: int) -> None:
   """Raises ConfigError if a seed is not one of the 2^32 that jax tells apart; arrays, which a sweep traces, pass."""
   if not isinstance(value, jax.Array) and not 0 <= value < 2**32:
     raise ConfigError(f"{field} is {value}; it has to be from 0 to 2^32 - 1")
-
-
-def check_fits(what: str, shapes: Any, shardings: Any = None) -> None:
-  """Raises ConfigError if arrays of these shapes, or a device's share of them, are larger than its memory."""
-  there, leaves = _memory(), jax.tree.leaves(shapes)
-  split = jax.tree.leaves(shardings) if shardings is not None else [None] * len(leaves)
-  share = lambda leaf, sharding: leaf.shape if sharding is None else sharding.shard_shape(leaf.shape)
-  size = sum(math.prod(share(*pair)) * pair[0].dtype.itemsize for pair in zip(leaves, split, strict=True))
-  if there is not None and size > there:
-    raise ConfigError(f"{what} takes {size / 2**30:,.1f} GiB, and there are {there / 2**30:,.1f} GiB of memory")
-
-
-def _memory() -> int | None:
-  """Bytes of the first device's memory, which of a CPU is the machine's; None where it does not say."""
-  device = jax.local_devices()[0]
-  if device.platform != "cpu":
-    return (device.memory_stats() or {}).get("bytes_limit")
-  try:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-  except (AttributeError, ValueError, OSError):  # of systems that do not know these names
-    return None
 
 
 def check_number(field: str, value: Any, holds: Callable[[float], bool], wanted: str) -> None:

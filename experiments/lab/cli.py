@@ -1,6 +1,7 @@
 """What all commands share: flags, the front door, and mistakes that end in one message and exit status 1."""
 
 import ast
+import difflib
 import os
 import re
 import sys
@@ -36,7 +37,7 @@ def start(main: Callable[..., object], takes_config: bool = False, takes_argumen
     argv, given, changes = _split(argv) if takes_config else (argv, "", {})
     if _HELP & set(argv[1:]) or takes_config and not given:
       print(usage(given, takes_config))
-      sys.exit(0 if _HELP & set(argv[1:]) else 1)
+      sys.exit(0 if _HELP & set(argv[1:]) else _missing(argv[1:]))
     if takes_config:
       found.extend((_guarded(_config, given, changes), given))
     try:
@@ -51,6 +52,13 @@ def start(main: Callable[..., object], takes_config: bool = False, takes_argumen
     _guarded(main, *found, *argv[1:])
 
   app.run(run, flags_parser=parse)
+
+
+def _missing(arguments: list[str]) -> str:
+  """The error of a command line without --config, which may be there under another name."""
+  named = [re.match(r"--?([a-zA-Z]+)", argument) for argument in arguments]
+  wrong = [name[1] for name in named if name and difflib.get_close_matches(name[1], ["config"])]
+  return f"error: there is no --config; did --{wrong[0]} mean it?" if wrong else "error: --config is missing"
 
 
 def check_out(path: Path, overwrite: bool) -> None:

@@ -15,8 +15,8 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from experiments.lab import configs, health, trackers, workdir
-from experiments.lab.build import Experiment, at_least_one, build, check_fits
+from experiments.lab import configs, health, memory, trackers, workdir
+from experiments.lab.build import Experiment, at_least_one, build
 from experiments.lab.configs import Config
 from experiments.lab.observer import BEST, Observer, check_best, check_same_best, ended, finite, missing
 from gan_jax import checkpoint, page, report, shard, train
@@ -74,6 +74,7 @@ def run(config: Config, folder: Path, given: str, source: str | None = None) -> 
   with workdir.held(folder), checkpoint.open_folder(folder / "checkpoints") as checkpoints:
     workdir.check(folder, described, workdir.LENGTH, config.train.rounds)  # again: another may have begun and ended
     left, state, rows, source = _found(folder, source, config, checkpoints, stage_runs)
+    _mention(rows[health.METRICS], 0 if state is None else int(state.step))
     why = ended(rows[health.METRICS], config.eval)
     over = shard.any_process(bool(why))
     if writes():
@@ -160,10 +161,10 @@ def _stage_runs(config: Config, mesh: jax.sharding.Mesh) -> list[StageRun]:
     fresh = jax.eval_shape(init, jax.random.key(config.seed))
     jax.eval_shape(experiment.evaluation.measure, fresh)
     for picture in experiment.evaluation.pictures:
-      check_fits(f"the picture of {picture.name or 'samples'}", jax.eval_shape(picture.draw, fresh))
+      memory.check_fits(f"the picture of {picture.name or 'samples'}", jax.eval_shape(picture.draw, fresh))
     check_best(stage.config, experiment, fresh)
     shardings = shard.state_shardings(mesh, fresh, stage.config.mesh.fsdp)
-    check_fits("the train state, nets and optimizers,", fresh, shardings)
+    memory.check_fits("the train state, nets and optimizers,", fresh, shardings)
     stage_runs.append(StageRun(stage, experiment, played, fresh, shardings, mesh))
   return stage_runs
 
@@ -184,6 +185,15 @@ def _found(
   if source:  # the best checkpoint stays with the other run, and so does what it was judged by
     rows[health.METRICS] = [{k: v for k, v in row.items() if k != config.eval.best} for row in rows[health.METRICS]]
   return left, state, rows, source
+
+
+def _mention(rows: list[dict[str, float]], played: int) -> None:
+  """Says of which of the rounds that are played there are no metrics."""
+  last = int(rows[-1]["step"]) if rows else 0
+  if last < played and writes():
+    print(
+      f"{health.METRICS} has no lines of rounds {last + 1:,} to {played:,}, which are played; curves have a gap there"
+    )
 
 
 def _restored(checkpoints: Any, stage_runs: list[StageRun]) -> tuple[list[StageRun], TrainState | None]:
@@ -339,13 +349,16 @@ def _played(stage_run: StageRun, state: TrainState) -> Iterator[tuple[TrainState
   """Plays a chunk at a time: the state after it, how many rounds it had, their rows, and what stopped being finite."""
   config, experiment, step = stage_run.stage.config, stage_run.played, int(state.step)
   signals = jax.jit(health.signals(experiment, config.data.batch_size))
-  compiled: dict[int, Callable] = {}
+  programs: dict[int, tuple[Callable, jax.stages.Compiled]] = {}
   began = time.perf_counter()
   for (count, batches), waited in ahead(_chunks(stage_run, step)):
-    if count not in compiled:
-      compiled[count] = _compile(experiment, count, stage_run.shardings)
-    state, metrics = compiled[count](state, batches)
-    rows, bad = _rows(metrics, step, config.log.every), _first_not_finite(metrics, step)
+    if count not in programs:
+      play = _chunk_of(experiment, count, stage_run.shardings)
+      programs[count] = play, memory.compiled(play, state, batches, batch=config.data.batch_size)
+    play, program = programs[count]
+    with memory.named(play, state, batches, batch=config.data.batch_size):
+      state, metrics = program(state, batches)
+      rows, bad = _rows(metrics, step, config.log.every), _first_not_finite(metrics, step)
     rows[-1] |= {name: finite(value) for name, value in signals(state).items()}
     ended = time.perf_counter()
     rows[-1]["seconds"] = ended - began  # since the chunk before
@@ -357,7 +370,7 @@ def _played(stage_run: StageRun, state: TrainState) -> Iterator[tuple[TrainState
 
 
 def _chunks(stage_run: StageRun, step: int) -> Iterator[tuple[int, Any]]:
-  """Of each chunk after round `step`, how many rounds it has, and what `_compile` feeds to them."""
+  """Of each chunk after round `step`, how many rounds it has, and what `_chunk_of` feeds to them."""
   experiment, config, mesh = stage_run.played, stage_run.stage.config, stage_run.mesh
   draws, draw, stream = experiment.game.draws, None, iter(())
   if experiment.draw is not None:
@@ -403,7 +416,7 @@ def _interruptible() -> Iterator[list[int]]:
       signal.signal(number, handler)
 
 
-def _compile(experiment: Experiment, rounds: int, shardings: Any) -> Callable:
+def _chunk_of(experiment: Experiment, rounds: int, shardings: Any) -> Callable:
   """`(state, batches) -> (state, metrics)`; `batches` is the draw, or streamed batches.
 
   The draw is an argument so that XLA does not embed the data in the program.

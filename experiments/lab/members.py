@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from experiments.evaluators import Evaluation
-from experiments.lab import configs, trackers, workdir
-from experiments.lab.build import Experiment, at_least_one, build, check_fits, check_seed
+from experiments.lab import configs, memory, trackers, workdir
+from experiments.lab.build import Experiment, at_least_one, build, check_seed
 from experiments.lab.configs import Config
 from experiments.lab.loop import check_lengths, connect, writes
 from experiments.lab.observer import BEST, EVALUATION, check_best, description, finite, weights_of
@@ -179,14 +179,18 @@ def play(
     return jax.jit(spread(run), donate_argnums=0)
 
   state: Any = jax.jit(spread(start))((keys, before), values, draw)
-  runs: dict[int, Callable] = {}
+  runs: dict[int, tuple[Callable, jax.stages.Compiled]] = {}
   lines, steps, step = [], [], stage.start
   with tqdm(total=(stage.end - step) * len(keys), unit="round", dynamic_ncols=True, disable=not writes()) as bar:
     while step < stage.end:
       count = min(config.train.chunk, stage.end - step)
-      runs.setdefault(count, compiled(count))
-      state, metrics = runs[count](state, values, draw)
-      lines.append(jax.tree.map(np.asarray, shard.fetch(mesh, metrics)))
+      if count not in runs:
+        play = compiled(count)
+        runs[count] = play, memory.compiled(play, state, values, draw, batch=config.data.batch_size)
+      play, program = runs[count]
+      with memory.named(play, state, values, draw, batch=config.data.batch_size):
+        state, metrics = program(state, values, draw)
+        lines.append(jax.tree.map(np.asarray, shard.fetch(mesh, metrics)))
       step += count
       steps.append(step)
       bar.update(count * len(keys))
@@ -292,7 +296,7 @@ def _datasets(stages: list[configs.Stage], settings: list[dict[str, float]], on_
       state = jax.eval_shape(lambda key, game=experiment.game: train.init(game, key), jax.random.key(0))
       check_best(stage.config, experiment, state)
       of_all = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((on_each, *leaf.shape), leaf.dtype), state)
-      check_fits(f"the train state of {on_each:,} members", of_all)
+      memory.check_fits(f"the train state of {on_each:,} members", of_all)
     assert dataset is not None
     if dataset.draw is None:
       raise ConfigError(

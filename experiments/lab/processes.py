@@ -77,6 +77,8 @@ def _watch(workdir: Path, advice: Callable[[], str], left: threading.Event) -> N
 
 def _end(lost: list[int], cause: str, advice: str) -> NoReturn:
   which = f"process {lost[0]}" if len(lost) == 1 else f"processes {', '.join(map(str, lost))}"
-  said = f"error: {which} of {jax.process_count()}, counted from 0, ended, and this one cannot go on ({cause}); {advice}"
+  said = (
+    f"error: {which} of {jax.process_count()}, counted from 0, ended, and this one cannot go on ({cause}); {advice}"
+  )
   print(said, file=sys.stderr, flush=True)
   os._exit(1)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.lab import configs
+from experiments.lab import configs, memory
 from experiments.lab.build import DTYPES, Experiment, build
 from experiments.lab.configs import Config
 from experiments.lab.members import fastest_map
@@ -186,9 +186,7 @@ def peak_memory(compiled: jax.stages.Compiled) -> int:
   """Bytes: of an accelerator the most in use since the process began, else what a program and its arguments take."""
   if stats := jax.devices()[0].memory_stats():
     return stats["peak_bytes_in_use"]
-  asked: Any = compiled.memory_analysis()
-  kept = asked.argument_size_in_bytes + asked.output_size_in_bytes - asked.alias_size_in_bytes
-  return kept + asked.temp_size_in_bytes
+  return memory.of_program(compiled)
 
 
 def alternate(contenders: dict[str, Contender], windows: int, seconds: float) -> dict[str, list[float]]:

@@ -158,6 +158,18 @@ def test_a_finished_run_gets_lost_pictures_and_no_more_checkpoints_than_it_keeps
   assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()) == ["20", "40"]
 
 
+def test_lines_of_the_metrics_that_are_lost_are_mentioned(finished, tmp_path, capsys):
+  """Whole, they are not; of a run of 40 rounds with a line each 5, the last three lines are of rounds 26 to 40."""
+  whole, _ = finished
+  shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+  loop.run(tiny(), tmp_path, "whole")
+  assert "has no lines" not in capsys.readouterr().out
+  path = tmp_path / "metrics.jsonl"
+  path.write_text("".join(path.read_text().splitlines(keepends=True)[:-3]))
+  loop.run(tiny(), tmp_path, "whole")
+  assert "metrics.jsonl has no lines of rounds 26 to 40, already played" in capsys.readouterr().out
+
+
 def emptied(folder):
   for path in folder.iterdir():
     shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from experiments.lab import build as build_module
 from experiments.lab import configs, loop, members
 from experiments.lab.build import build, build_game, build_nets
 from gan_jax import train
@@ -232,14 +231,3 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_made(changes, see
     else:
       members.sweep(config, {}, seeds, tmp_path / "run", "fgan_kl")
   assert not (tmp_path / "run").exists()
-
-
-def test_the_size_of_arrays_is_counted(monkeypatch):
-  """3 x 4 float32 and 8 bfloat16 are 64 bytes."""
-  shapes = {"a": jax.ShapeDtypeStruct((3, 4), jnp.float32), "b": jax.ShapeDtypeStruct((8,), jnp.bfloat16)}
-  for memory in (64, None):
-    monkeypatch.setattr(build_module, "_memory", lambda memory=memory: memory)
-    build_module.check_fits("it", shapes)
-  monkeypatch.setattr(build_module, "_memory", lambda: 63)
-  with pytest.raises(ConfigError, match=r"it takes 0.0 GiB, and there are 0.0 GiB"):
-    build_module.check_fits("it", shapes)

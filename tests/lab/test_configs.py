@@ -226,6 +226,18 @@ def test_help_with_an_experiment_shows_its_settings():
   assert status == 0 and "game.penalty_weight = 1.0" in shown and "--workdir" in shown
 
 
+@pytest.mark.parametrize(
+  ("arguments", "message"),
+  [
+    (["--workdir=x"], "error: --config is missing"),
+    (["--workdir=x", "-conifg.seed=3"], "error: there is no --config; did --conifg mean it?"),
+  ],
+)
+def test_a_config_that_is_missing_or_misspelt(arguments, message):
+  status, shown, error = command(*arguments)
+  assert status == 1 and error.strip().endswith(message) and "experiments (--config=NAME" in shown
+
+
 def test_flags_with_a_space_are_flags_with_an_equals_sign():
   rest, given, changes = cli._split(
     ["run", "--config", "fgan_kl", "--config.train.rounds", "-5", "--workdir=x", "-config.a=b"]

@@ -1,0 +1,55 @@
+"""What does not fit into memory is refused by its size, or named where the device refuses it."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from experiments.lab import memory
+from gan_jax.errors import ConfigError
+
+
+def test_the_size_of_arrays_is_counted(monkeypatch):
+  """3 x 4 float32 and 8 bfloat16 are 64 bytes."""
+  shapes = {"a": jax.ShapeDtypeStruct((3, 4), jnp.float32), "b": jax.ShapeDtypeStruct((8,), jnp.bfloat16)}
+  for there in (64, None):
+    monkeypatch.setattr(memory, "_of_device", lambda there=there: there)
+    memory.check_fits("it", shapes)
+  monkeypatch.setattr(memory, "_of_device", lambda: 63)
+  with pytest.raises(ConfigError, match=r"it takes 0.0 GiB, and there are 0.0 GiB"):
+    memory.check_fits("it", shapes)
+
+
+def test_the_largest_arrays_of_a_scanned_round_are_found():
+  """Of x [4, 8] in a scan: the product [4, 1024] is 16 KiB, made in a part of the program."""
+
+  def play(x):
+    def step(x, _):
+      return x + jnp.sum(jnp.tanh(x @ jnp.ones((8, 1024)))), None
+
+    return jax.lax.scan(step, x, None, 3)[0]
+
+  first, second = memory.largest(jax.jit(play), jax.ShapeDtypeStruct((4, 8), jnp.float32), n=2)
+  assert first == "float32 [8, 1024] (0.00 GiB)" and second == "float32 [4, 1024] (0.00 GiB)"
+
+
+def test_where_memory_runs_out_the_batch_and_the_largest_arrays_are_named():
+  """Of 2^44 bytes, which no machine has; other errors of the device stay what they are."""
+  many = jnp.arange(2**22, dtype=jnp.float32)[None]
+  play = jax.jit(lambda x: jnp.sum(jnp.sin(jnp.broadcast_to(x[:, None], (2**20, 2**22)) * many)[::3, 5]))
+  x, message = jnp.ones(2**20), "RESOURCE_EXHAUSTED: Out of memory allocating 17592186044416 bytes.\nmore"
+  named = r"data.batch_size = 1,000 .*float32 \[1048576, 4194304\] \(16,384.00 GiB\)"
+  with pytest.raises(MemoryError, match=named), memory.named(play, x, batch=1_000):
+    raise jax.errors.JaxRuntimeError(message)
+  with pytest.raises(jax.errors.JaxRuntimeError, match="other"), memory.named(play, x, batch=1_000):
+    raise jax.errors.JaxRuntimeError("INTERNAL: other")
+
+
+def test_a_program_that_does_not_fit_is_refused_before_it_runs(monkeypatch):
+  """x [2^20] in float32 and its sine, with nothing kept between, are 8 MiB."""
+  x = jax.ShapeDtypeStruct((2**20,), jnp.float32)
+  play = jax.jit(jnp.sin)
+  monkeypatch.setattr(memory, "_of_device", lambda: 2**23)
+  assert memory.compiled(play, x, batch=4)(jnp.zeros(2**20)).shape == (2**20,)
+  monkeypatch.setattr(memory, "_of_device", lambda: 2**23 - 1)
+  with pytest.raises(ConfigError, match=r"takes 0.0 GiB.*data.batch_size = 4 .*float32 \[1048576\] \(0.00 GiB\)"):
+    memory.compiled(play, x, batch=4)
