@@ -154,12 +154,14 @@ def build_optimizer(config: Config, field: str, moves: int) -> optax.GradientTra
 
 
 def at_least_one(field: str, *values: int) -> None:
-  """Raises ConfigError if a count is no integer, or below one."""
+  """Raises ConfigError if a count is no integer, below one, or more than arrays can count."""
   for value in values:
     if not isinstance(value, numbers.Integral):
       raise ConfigError(f"{field} is {value!r}; it has to be an integer")
     if value < 1:
       raise ConfigError(f"{field} is {value}; it has to be at least 1")
+    if value >= 2**31:
+      raise ConfigError(f"{field} is {value}; it has to be below 2^31")
 
 
 def check_seed(field: str, value: int) -> None:
