@@ -21,8 +21,8 @@ from experiments import base
 
 VARIANTS = {
   "dcgan": {
-    "generator": {"name": "dcgan.generator", "width": 32},
-    "discriminator": {"name": "dcgan.discriminator", "width": 32, "batch_norm": False},
+    "generator": {"name": "dcgan.generator", "width": 16},
+    "discriminator": {"name": "dcgan.discriminator", "width": 16, "batch_norm": False},
   },
   "paper": {
     "generator": {"name": "r3gan.generator", "width": 8, "widest": 64, "group": 32},
@@ -33,7 +33,7 @@ VARIANTS = {
 
 def get_config(variant: str = "dcgan") -> ConfigDict:
   config = base.get_config()
-  config.train.rounds = {"dcgan": 2_400, "paper": 1_600}[variant]
+  config.train.rounds = {"dcgan": 12_000, "paper": 1_600}[variant]
   rounds = config.train.get_ref("rounds")
   gamma = {"name": "optim.geometric", "start": 1.0, "end": 0.1, "rounds": rounds // 2}
   config.game = {"name": "r3gan", "latent_dim": 64, "gamma": gamma}

@@ -60,9 +60,9 @@ def started(arguments: list[str], folder: Path, moment: str = "") -> subprocess.
   )
 
 
-def played(arguments: list[str], folder: Path) -> None:
+def played(arguments: list[str], folder: Path, seconds: float = 600) -> None:
   process = started(arguments, folder)
-  said, _ = process.communicate(timeout=600)
+  said, _ = process.communicate(timeout=seconds)
   assert process.returncode == 0, said[-2000:]
 
 
@@ -92,7 +92,7 @@ def test_soak(tmp_path):
   arguments = [*CYCLEGAN, f"--config.data.name=folder:{tmp_path / 'data'}", "--config.train.rounds=2000"]
   arguments += ["--config.data.batch_size=8"]
   until, kills, rng = time.monotonic() + 60 * float(os.environ["GAN_JAX_SOAK"]), 0, random.Random(0)
-  played(arguments, tmp_path / "whole")
+  played(arguments, tmp_path / "whole", 3_600)
   for turn in range(10**6):
     folder = tmp_path / f"killed_{turn}"
     for _ in range(20):
@@ -100,7 +100,7 @@ def test_soak(tmp_path):
         time.sleep(rng.uniform(2.0, 30.0))
         kills += process.poll() is None
         process.kill()
-    played(arguments, folder)
+    played(arguments, folder, 3_600)
     same(tmp_path / "whole", folder)
     print(f"{kills} kills, all resumed", flush=True)
     if time.monotonic() > until:
