@@ -19,11 +19,13 @@ from ml_collections import ConfigDict
 
 from experiments import base
 
+SMALL = {
+  "generator": {"name": "dcgan.generator", "width": 16},
+  "discriminator": {"name": "dcgan.discriminator", "width": 16, "batch_norm": False},
+}
 VARIANTS = {
-  "dcgan": {
-    "generator": {"name": "dcgan.generator", "width": 16},
-    "discriminator": {"name": "dcgan.discriminator", "width": 16, "batch_norm": False},
-  },
+  "dcgan": SMALL,
+  "stacked": SMALL,
   "paper": {
     "generator": {"name": "r3gan.generator", "width": 8, "widest": 64, "group": 32},
     "discriminator": {"name": "r3gan.discriminator", "width": 8, "widest": 64, "group": 32},
@@ -33,17 +35,20 @@ VARIANTS = {
 
 def get_config(variant: str = "dcgan") -> ConfigDict:
   config = base.get_config()
-  config.train.rounds = {"dcgan": 12_000, "paper": 1_600}[variant]
+  config.train.rounds = 1_600 if variant == "paper" else 12_000
   rounds = config.train.get_ref("rounds")
   gamma = {"name": "optim.geometric", "start": 1.0, "end": 0.1, "rounds": rounds // 2}
   config.game = {"name": "r3gan", "latent_dim": 64, "gamma": gamma}
   config.nets = VARIANTS[variant]
   for player in ("generator", "discriminator"):
     config.optimizer[player] = base.adam(5e-4, b1=0.0, b2=0.99)
+  config.data.name = "stacked:mnist5k" if variant == "stacked" else "mnist5k"
   config.data.resolution = 32
   config.train.chunk = 50
   config.train.ema_decay = 0.995
-  config.eval.every = 400
-  config.checkpoint.every = 400
-  config.eval.evaluators = ("samples", "images")
+  config.eval.every = 400 if variant == "paper" else 1_000
+  config.checkpoint.every = config.eval.get_ref("every")
+  config.eval.evaluators = ("samples", "stacked" if variant == "stacked" else "images")
+  if variant == "stacked":
+    config.eval.stacked = {"n": 26_000}
   return config

@@ -1,0 +1,1 @@
+"""Generative adversarial networks as games, in JAX. Nothing is imported here: import the modules that you use."""

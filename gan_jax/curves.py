@@ -54,7 +54,7 @@ def panel(
   marks: Sequence[tuple[int, float]] = (),
   name: str = "",
 ) -> str:
-  """One panel as an <svg>, WIDTH by HEIGHT, that grows with its box.
+  """One panel as an `<svg>`, WIDTH by HEIGHT, that grows with its box.
 
   A line of few points has a dot at each; of more it is faint, and its moving average is drawn over it. Where all values
   are positive and the largest is more than a hundred times the least, the axis is logarithmic.

@@ -45,6 +45,7 @@ class Forward:
 
   @property
   def stats(self) -> dict[str, Any]:
+    """Of each net that was used, by name, the mean of the statistics that its calls left."""
     return {name: mean_statistics(*uses) for name, uses in self._moved.items()}
 
   def _apply(self, name: str, key: jax.Array, *inputs: jax.Array | int) -> tuple[jax.Array, Any]:

@@ -1,0 +1,1 @@
+"""Measures: pure functions of samples, features, codes and games, and the networks that features come from."""

@@ -51,7 +51,7 @@ def sinkhorn(
   tolerance: float | jax.Array = 1e-3,
   iterations: int | jax.Array = 10_000,
 ) -> tuple[jax.Array, jax.Array]:
-  """Transport with an entropy bonus: the plan P that minimises <P, C> - regularisation * H(P), and its cost <P, C>.
+  """Transport with an entropy bonus: the plan P that minimises `<P, C> - regularisation * H(P)`, and its cost `<P, C>`.
 
   Up to the tolerance the cost is at least `w1`, which it approaches as the regularisation falls, while the iterations
   that are needed grow. Cuturi 2013; on logarithms, Peyre and Cuturi 2019.
