@@ -130,7 +130,7 @@ def _data(run: Run) -> str:
   held_out = f"{len(data.held_out):,} held out"
   labels = f", {data.classes} classes" if data.classes else ""
   domains = f", domains {', '.join(data.domains)}" if len(data.domains) > 1 else ""
-  return f"`{data.name}`: {size}, {held_out}, each `{list(data.shape)}`{labels}{domains}. The card does not know its licence."
+  return f"`{data.name}`: {size}, {held_out}, each `{list(data.shape)}`{labels}{domains}. Its licence is unknown here."
 
 
 def _limits(run: Run) -> str:

@@ -94,7 +94,7 @@ def choose(run: Run, name: str | None = None) -> Part:
   if name not in known:
     several = "is several nets under one name, for domains or members, and no program by itself; choose with --net"
     what = (
-      several if name in run.experiment.game.nets else "is not there; --net takes a net, or what nets make together"
+      several if name in run.experiment.game.nets else "is not there; --net takes nets, and what they make together"
     )
     raise ConfigError(f"the net {name!r} {what}.{nearest(name, known)}")
   return known[name]

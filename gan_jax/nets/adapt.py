@@ -94,7 +94,7 @@ class _Layers:
       raise ValueError('the net has no features: no module in it has a parameter "kernel"')
     x, output = self._read
     places = output.ndim == 4 and output.shape[1:3] != (1, 1)
-    return x.mean((1, 2)) if places else x.reshape(len(x), -1)
+    return x.mean((1, 2)) if places else x.reshape(x.shape[0], -1)
 
 
 def from_spec(module: linen.Module, spec: NetSpec) -> Net:

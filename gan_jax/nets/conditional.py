@@ -3,7 +3,7 @@
 - `two_part`: features of x score its realism, features of x together with c the match, and the score is their sum. Reed
   et al. 2016 have the latter, StackGAN++ (Zhang et al. 2018) both.
 - `plain`: c is an input beside x. Mirza and Osindero 2014.
-- `projection`: psi(phi(x)) + <V c, phi(x)>, the log ratio of densities where those of c given x are log-linear in
+- `projection`: `psi(phi(x)) + <V c, phi(x)>`, the log ratio of densities where those of c given x are log-linear in
   phi(x). Miyato and Koyama 2018.
 """
 
@@ -50,7 +50,7 @@ class TwoPart(_OfPairs):
     """Images [B, resolution, resolution, channels] and conditions [B, d] -> raw scores [B], float32."""
     chex.assert_rank(c, 2)
     maps = dcgan.halvings(self, x, train, self.batch_norm)
-    f = maps.reshape(len(maps), -1)
+    f = maps.reshape(maps.shape[0], -1)
     of_image = Dense(self.features, kernel_init=_init, dtype=self.dtype)(f)
     # A one-hot c is one entry of N(0, 0.02) to a unit, and would be lost among thousands of features.
     of_condition = Dense(self.features, use_bias=False, dtype=self.dtype)(c)
@@ -59,7 +59,7 @@ class TwoPart(_OfPairs):
 
 
 class Projection(_OfPairs):
-  """psi(phi(x)) + <V c, phi(x)>, psi being DCGAN's last layer.
+  """`psi(phi(x)) + <V c, phi(x)>`, psi being DCGAN's last layer.
 
   phi(x) is all of the last 4x4 maps, where the paper has their sum over places: as psi reads them in DCGAN.
   """
@@ -69,7 +69,7 @@ class Projection(_OfPairs):
     """Images [B, resolution, resolution, channels] and conditions [B, d] -> raw scores [B], float32."""
     chex.assert_rank(c, 2)
     maps = dcgan.halvings(self, x, train, self.batch_norm)
-    phi = maps.reshape(len(maps), -1)
+    phi = maps.reshape(maps.shape[0], -1)
     v = Dense(phi.shape[1], use_bias=False, kernel_init=_init)(c)
     return dcgan.Score()(maps) + jnp.sum(v * phi, -1)
 

@@ -132,7 +132,7 @@ class Trunk(nn.Module):
       ConfigError: for a resolution that is not one of `RESOLUTIONS`.
     """
     x = halvings(self, x, train, batch_norm=True)
-    x = Dense(self.features, use_bias=False, kernel_init=_init, dtype=self.dtype)(x.reshape(len(x), -1))
+    x = Dense(self.features, use_bias=False, kernel_init=_init, dtype=self.dtype)(x.reshape(x.shape[0], -1))
     return nn.leaky_relu(_BatchNorm()(x, train), 0.2)
 
 
@@ -158,7 +158,7 @@ class Encoder(nn.Module):
       ConfigError: for a resolution that is not one of `RESOLUTIONS`.
     """
     x = halvings(self, x, train, batch_norm=True)
-    return Dense(self.outputs)(x.reshape(len(x), -1))
+    return Dense(self.outputs)(x.reshape(x.shape[0], -1))
 
 
 def generator(spec: NetSpec, /, *, width: int = 32, dtype: jnp.dtype = jnp.float32) -> Net:

@@ -128,7 +128,7 @@ class ConditionalBatchNorm(nn.Module):
     y = x.astype(jnp.float32)
     mean, var = _moments(self, y.reshape(-1, c), train)
     gain = scale * jax.lax.rsqrt(var + self.epsilon)[None]
-    everywhere = lambda of_sample: of_sample.reshape(len(x), *[1] * (x.ndim - 2), c)
+    everywhere = lambda of_sample: of_sample.reshape(x.shape[0], *[1] * (x.ndim - 2), c)
     return (y * everywhere(gain) + everywhere(bias - mean[None] * gain)).astype(x.dtype)
 
 

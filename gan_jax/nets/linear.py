@@ -36,7 +36,7 @@ class Point(nn.Module):
   def __call__(self, z: jax.Array) -> jax.Array:
     """Latents [B, ...] to data [B, 1]."""
     theta = self.param("theta", nn.initializers.constant(self.start), (), jnp.float32)
-    return jnp.broadcast_to(theta, (len(z), 1))
+    return jnp.broadcast_to(theta, (z.shape[0], 1))
 
 
 class Slope(nn.Module):

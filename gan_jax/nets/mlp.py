@@ -44,7 +44,7 @@ class Generator(nn.Module):
         x = BatchNorm()(x, train)
       x = self.activation(x)
     x = Dense(math.prod(self.shape), dtype=_exact_for_points(self.dtype, self.shape))(x)
-    x = x.reshape(len(x), *self.shape)
+    x = x.reshape(x.shape[0], *self.shape)
     return x if self.output is None else self.output(x)
 
 
@@ -189,7 +189,7 @@ def head(spec: NetSpec, /, *, hidden: Sequence[int] = (128,), dtype: jnp.dtype =
 
 def flat(inputs: Sequence[jax.Array]) -> jax.Array:
   """Inputs [B, ...] side by side, [B, D]."""
-  vectors = [x.reshape(len(x), -1) for x in inputs]
+  vectors = [x.reshape(x.shape[0], -1) for x in inputs]
   return vectors[0] if len(vectors) == 1 else jnp.concatenate(vectors, -1)
 
 

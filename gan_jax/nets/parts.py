@@ -101,7 +101,7 @@ class LastHalvings(nn.Module):
     """Maps [B, S, S, C] -> raw scores [B] or vectors [B, outputs], float32."""
     while x.shape[1] > 4:
       x = dcgan.halved(self, x, 2 * x.shape[-1], train, batch_norm=True)
-    return dcgan.Score()(x) if self.outputs is None else Dense(self.outputs)(x.reshape(len(x), -1))
+    return dcgan.Score()(x) if self.outputs is None else Dense(self.outputs)(x.reshape(x.shape[0], -1))
 
 
 def first_doublings(spec: NetSpec, /, *, width: int = 128, doublings: int = 1, dtype: jnp.dtype = jnp.float32) -> Net:

@@ -178,7 +178,7 @@ class Critic(nn.Module):
         y = faded(from_rgb(resolution // 2, reduced(x, 2)), y, alpha)
     y = jnp.concatenate([y, minibatch_deviation(y)], -1)
     y = _lrelu(ScaledConv(wide(4), dtype=self.dtype, name="conv_4")(y))
-    y = _lrelu(ScaledDense(wide(4), dtype=self.dtype, name="dense_4")(y.reshape(len(y), -1)))
+    y = _lrelu(ScaledDense(wide(4), dtype=self.dtype, name="dense_4")(y.reshape(y.shape[0], -1)))
     return ScaledDense(1, 1.0, name="score")(y)[:, 0]
 
 
