@@ -87,19 +87,32 @@ def _task(run: Run) -> str:
 
 
 def _use(run: Run, part: Part, output: Shape, random: bool) -> str:
-  makes = f"python -m experiments.export --workdir={run.workdir.name} --net={part.name}"
   rows = [f"| {i} | `float32 {_shape(shape)}` |" for i, shape in enumerate(part.inputs)]
   rows += [f"| {len(rows)} | `uint32 []`, the seed of what it draws |"] if random else []
-  given = [f"jnp.zeros({(4, *shape)})" for shape in part.inputs] + (["jnp.uint32(0)"] if random else [])
-  prior = run.config.game.get("prior")
-  latents = f" The game draws its latents by `{json.dumps(configs.plain(prior))}`." if prior is not None else ""
+  given = [_example(run, shape) for shape in part.inputs] + (["jnp.uint32(0)"] if random else [])
+  prior = configs.flatten(run.config.game.get("prior") or {})
+  settings = ", ".join(f"{name}={value}" for name, value in prior.items() if name != "name")
+  latents = f" The game draws its latents by `{prior['name']}({settings})`." if prior else ""
   images = ", images with values in [-1, 1]" if len(output) == 3 else ""
+  zeros = " Zeros stand there for inputs of your own." if any("zeros" in each for each in given) else ""
   return (
-    f"`{makes}` writes `{part.name}.stablehlo`, which needs `pip install jax flatbuffers` and nothing of gan_jax:\n\n"
+    f"`python -m experiments.export --workdir=WORKDIR --net={part.name}` writes `{part.name}.stablehlo`, which needs "
+    f"`pip install jax flatbuffers` and nothing of gan_jax:\n\n"
     f"{_LOAD.format(name=part.name, inputs=', '.join(given))}\n\n| input | |\n|---|---|\n{chr(10).join(rows)}\n\n"
-    f"The output is `float32 {_shape(output)}`{images}; b is any number from 1 on. Zeros stand there for inputs of "
-    f"your own.{latents}"
+    f"The output is `float32 {_shape(output)}`{images}; b is any number from 1 on.{zeros}{latents}"
   )
+
+
+def _example(run: Run, shape: Shape) -> str:
+  """Code for four inputs of a shape: latents as the game's prior draws them, where it is a known one, or zeros."""
+  game, batch = run.config.game, (4, *shape)
+  prior = configs.flatten(game.get("prior") or {})
+  if shape == (game.get("latent_dim"),) and run.experiment.game.codes is None:
+    if prior.get("name") == "priors.normal":
+      return f"jax.random.normal(jax.random.key(0), {batch})"
+    if prior.get("name") == "priors.uniform":
+      return f"jax.random.uniform(jax.random.key(0), {batch}, minval={prior['low']}, maxval={prior['high']})"
+  return f"jnp.zeros({batch})"
 
 
 def _figures(evaluation: Mapping[str, Any], step: int) -> str:

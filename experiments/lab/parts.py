@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -71,9 +71,11 @@ def parts(run: Run) -> dict[str, Part]:
       continue
     made, kept = (jax.eval_shape(each.init, jax.random.key(0))[0] for each in (net, game.nets[name]))
     if jax.tree.map(jnp.shape, made) == jax.tree.map(jnp.shape, kept):
-      found[name] = Part(name, functools.partial(_net, game.nets[name], name), spec.inputs)
+      inputs = cast(tuple[Shape, ...], spec.inputs)  # a built net's are shapes
+      found[name] = Part(name, functools.partial(_net, game.nets[name], name), inputs)
   for source, target in game.directions:
     name, shape = f"{source}_to_{target}", dataset.condition if source == "condition" else dataset.shape
+    assert shape is not None
     found.setdefault(name, Part(name, functools.partial(_translated, game.translate, source, target), (shape,)))
   for domain in game.domains:
     latent = (run.config.game.latent_dim,)
@@ -113,7 +115,7 @@ def _net(net: Net, name: str, params: Any, stats: Any, key: jax.Array, *inputs: 
   return net.apply(params[name], stats[name], *inputs, key=key, train=False)[0]
 
 
-def _translated(translate: Callable, source: str, target: str, params: Any, stats: Any, key: jax.Array, x: jax.Array):
+def _translated(translate: Any, source: str, target: str, params: Any, stats: Any, key: jax.Array, x: jax.Array):
   return translate(params, stats, key, x, source, target)
 
 
