@@ -1,12 +1,14 @@
 """R3GAN on handwritten digits, 32x32: relativistic pairing, R1 and R2. Huang et al. 2024.
 
     python -m experiments.run --config=r3gan               # on DCGAN's networks, D without norm: quick on a CPU
+    python -m experiments.run --config=r3gan:stacked       # three digits as colour channels: 1,000 modes
     python -m experiments.run --config=r3gan:paper         # on the paper's networks, small
     python -m experiments.run --config=r3gan --config.game.augment.name=augment.differentiable
 
-On DCGAN's networks, seeds 10 to 12, seven minutes on one core each: Frechet distance of a classifier's features 28.0
-(23.5 to 33.4; real data 7.4), class entropy 2.285 (2.282 to 2.299) of 2.303, precision 0.78, recall 0.94. One digit in
-four has a stroke that is broken or too much.
+On DCGAN's networks, seeds 10 to 12, ten to fourteen minutes on one core each: Frechet distance of a classifier's
+features 14.2 (8.4 to 15.3; real data 7.4), class entropy 2.29 of 2.303, precision 0.87, recall 0.95. One digit in six
+has a stroke that is broken or too much. At width 32, for 2,400 rounds in seven minutes, it was 28.0; with augmentation
+it learns more slowly: docs/baselines.md.
 
 The paper's networks for 32x32 are those of r3gan:paper with --config.nets.PLAYER.width=768, widest=768, blocks=2 and
 group=16 for both players. Here they have 8 to 64 channels, one block at each size, and groups of 32 channels: fewer

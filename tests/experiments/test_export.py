@@ -281,9 +281,8 @@ def test_the_code_on_a_card_runs(finished, tmp_path, monkeypatch):
   (code,) = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.S)
   given = {}
   exec(code, given)
-  assert (
-    given["outputs"].shape == (4, 8, 8, 1) and "priors.uniform(high=1.0, low=-1.0)" in Path("README.md").read_text()
-  )
+  assert given["outputs"].shape == (4, 8, 8, 1)
+  assert "`priors.uniform(high=1.0, low=-1.0)`" in Path("README.md").read_text()
   assert np.abs(np.diff(given["outputs"], axis=0)).max() > 0.01  # of latents that the game's prior draws
 
 
