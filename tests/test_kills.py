@@ -29,23 +29,39 @@ RING = [
   f"--config.train.stages={STAGED}",
 ]
 RING += [f"--config.optimizer.{player}.schedule.rounds=24000" for player in ("discriminator", "generator")]
-# The command, which kills itself when it has written half of the picture of round 20, or begun to save round 40.
+DCGAN = ["--config=dcgan", "--config.data.name=digits", "--config.data.resolution=8", "--config.data.batch_size=8"]
+DCGAN += [f"--config.nets.{net}.width=4" for net in ("generator", "discriminator")]
+DCGAN += ["--config.train.rounds=60", "--config.eval.evaluators=('samples','latents')"]
+# The command, which kills itself: when it has written half of a picture of round 20, begun to save round 40, played
+# the rounds to 30 but written nothing of them, judged round 40, or is about to write the page of round 40.
 DYING = """
 import os, runpy, signal, sys
 from pathlib import Path
-from gan_jax import checkpoint
-die = lambda: os.kill(os.getpid(), signal.SIGKILL)
-write, save, moment = Path.write_bytes, checkpoint.save, sys.argv.pop(1)
+from experiments.lab import loop, observer
+from gan_jax import checkpoint, page
+moment, seen = sys.argv.pop(1), []
+def dying(function, name, holds, before=True):
+  def wrapped(*arguments):
+    due = moment == name and holds(*arguments)
+    if due and before:
+      os.kill(os.getpid(), signal.SIGKILL)
+    result = function(*arguments)
+    if due:
+      os.kill(os.getpid(), signal.SIGKILL)
+    return result
+  return wrapped
+write = Path.write_bytes
 def write_bytes(path, content):
-  if moment == "picture" and path.name == "0000020.png.partial":
+  if moment == "picture" and path.name.startswith("0000020") and path.suffix == ".partial":
     write(path, content[: len(content) // 2])
-    die()
+    os.kill(os.getpid(), signal.SIGKILL)
   return write(path, content)
-def save_state(checkpoints, state):
-  save(checkpoints, state)
-  if moment == "save" and int(state.step) == 40:
-    die()
-Path.write_bytes, checkpoint.save = write_bytes, save_state
+Path.write_bytes = write_bytes
+checkpoint.save = dying(checkpoint.save, "save", lambda _, state: int(state.step) == 40, before=False)
+loop._first_not_finite = dying(loop._first_not_finite, "chunk", lambda _, step: step == 20)
+judged = lambda _, rows, seen: rows[-1]["step"] == 40
+observer.Observer.write = dying(observer.Observer.write, "evaluation", judged, before=False)
+page.save = dying(page.save, "page", lambda folder, _: any(folder.glob("samples/0000040*.png")))
 sys.argv[0] = "experiments.run"
 runpy.run_module("experiments.run", run_name="__main__")
 """
@@ -75,14 +91,31 @@ def same(one: Path, other: Path) -> None:
   chex.assert_trees_all_equal(*states)
 
 
-def test_a_run_of_stages_that_is_killed_at_every_turn(tmp_path):
-  played(RING, tmp_path / "whole")
-  for moment in ("picture", "save"):
-    process = started(RING, tmp_path / "killed", moment)
+def streamed(folder: Path) -> list[str]:
+  """CycleGAN with pools, on images that are read as they are needed."""
+  tiny.two_folders(folder)
+  data = [f"--config.data.name=folder:{folder}", "--config.data.memory=0.0", "--config.data.resize=10"]
+  return [*CYCLEGAN, *data, "--config.data.batch_size=8", "--config.train.rounds=60"]
+
+
+@pytest.mark.parametrize(
+  ("of", "moments"),
+  [
+    (lambda folder: RING, ("picture", "save")),  # in its second stage
+    (lambda folder: DCGAN, ("evaluation", "page")),
+    (streamed, ("picture", "chunk")),
+  ],
+  ids=["stages", "dcgan", "streamed"],
+)
+def test_a_run_that_is_killed_at_every_turn(of, moments, tmp_path):
+  arguments = of(tmp_path / "data")
+  played(arguments, tmp_path / "whole")
+  for moment in moments:
+    process = started(arguments, tmp_path / "killed", moment)
     said, _ = process.communicate(timeout=600)
     assert process.returncode == -signal.SIGKILL, said[-2000:]
   assert not (tmp_path / "killed" / "checkpoints" / "60").exists()
-  played(RING, tmp_path / "killed")
+  played(arguments, tmp_path / "killed")
   same(tmp_path / "whole", tmp_path / "killed")
 
 

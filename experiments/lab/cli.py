@@ -12,7 +12,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections import ConfigDict
 
-from experiments.lab import configs
+from experiments.lab import configs, processes
 from gan_jax import cache, report
 from gan_jax.errors import ConfigError
 
@@ -107,13 +107,17 @@ def _guarded(function: Callable, *arguments: object) -> object:
   except (ConfigError, FloatingPointError, OSError) as error:
     if getattr(error, "__notes__", None):  # it comes out of a loss, which a note says: its line matters
       raise
+    if jax.distributed.is_initialized() and not isinstance(error, FloatingPointError):  # others may not have failed
+      processes.end(f"error: {error}")
     sys.exit(f"error: {error}")
   except MemoryError as error:
     sys.exit(f"error: it does not fit into memory ({error}); make the batch, the images or the nets smaller")
   except jax.errors.JaxRuntimeError as error:
+    what = str(error).partition("\n")[0]
+    if jax.distributed.is_initialized():
+      processes.end(f"error: another process of the run has ended, or cannot be reached; it may say why ({what})")
     if "RESOURCE_EXHAUSTED" not in str(error):
       raise
-    what = str(error).partition("\n")[0]
     sys.exit(
       f"error: it does not fit into the device's memory ({what}); make the batch, the images or the nets smaller"
     )

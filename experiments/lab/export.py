@@ -175,7 +175,10 @@ def _check_onnx(content: bytes, part: Part, maps: Callable[..., jax.Array]) -> N
   """Raises ConfigError if onnxruntime does not find what the net gives, for two batches of normal inputs."""
   import onnxruntime  # pyright: ignore[reportMissingImports]
 
-  session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+  try:
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+  except Exception as error:  # of types that onnxruntime does not name
+    raise ConfigError(f"onnxruntime cannot run {part.name} ({error}); --format=stablehlo can be run") from error
   for n in (2, 5):
     keys = jax.random.split(jax.random.key(n), len(part.inputs))
     inputs = [jax.random.normal(key, (n, *shape)) for key, shape in zip(keys, part.inputs)]

@@ -191,9 +191,8 @@ def _mention(rows: list[dict[str, float]], played: int) -> None:
   """Says of which of the rounds that are played there are no metrics."""
   last = int(rows[-1]["step"]) if rows else 0
   if last < played and writes():
-    print(
-      f"{health.METRICS} has no lines of rounds {last + 1:,} to {played:,}, which are played; curves have a gap there"
-    )
+    lost = f"{last + 1:,} to {played:,}, already played"
+    print(f"{health.METRICS} has no lines of rounds {lost}; curves have a gap there")
 
 
 def _restored(checkpoints: Any, stage_runs: list[StageRun]) -> tuple[list[StageRun], TrainState | None]:
@@ -458,7 +457,7 @@ def _advice(bad: str, folder: Path, saved: int) -> str:
   """What to do when `bad` has happened, with the last checkpoint that of round `saved`."""
   advice = "Lower the learning rate, or choose another loss"
   if not saved:
-    return f"{bad}; there is no checkpoint yet. {advice}"
+    return f"{bad}; there is no checkpoint yet. {advice}, with another --workdir, or remove {folder} before"
   return f"{bad}; the same command plays it again. {advice}: --from={folder}@{saved} with a --workdir of its own"
 
 

@@ -4,11 +4,15 @@ import contextlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from gan_jax.errors import ConfigError
+
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")  # of Linux
 
 
 def check_fits(what: str, shapes: Any, shardings: Any = None) -> None:
@@ -47,8 +51,10 @@ def compiled(function: Any, *arguments: Any, batch: int) -> jax.stages.Compiled:
 
 
 def of_program(compiled: jax.stages.Compiled) -> int:
-  """Bytes that a compiled program and its arguments take on each device."""
+  """Bytes that a compiled program and its arguments take on each device; 0 where the compiler does not say."""
   asked: Any = compiled.memory_analysis()
+  if asked is None:
+    return 0
   kept = asked.argument_size_in_bytes + asked.output_size_in_bytes - asked.alias_size_in_bytes
   return kept + asked.temp_size_in_bytes
 
@@ -60,7 +66,7 @@ def named(function: Callable, *arguments: Any, batch: int) -> Iterator[None]:
   Raises:
     MemoryError: then.
   """
-  shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), arguments)
+  shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(jnp.shape(a), jnp.result_type(a)), arguments)
   try:
     yield
   except jax.errors.JaxRuntimeError as error:
@@ -98,11 +104,14 @@ def _size(array: Any) -> int:
 
 
 def _of_device() -> int | None:
-  """Bytes of the first device's memory, which of a CPU is the machine's; None where it does not say."""
+  """Bytes of the first device's memory, which of a CPU is the machine's, or its container's; None where it does not
+  say."""
   device = jax.local_devices()[0]
   if device.platform != "cpu":
     return (device.memory_stats() or {}).get("bytes_limit")
-  try:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-  except (AttributeError, ValueError, OSError):  # of systems that do not know these names
-    return None
+  found = []
+  with contextlib.suppress(AttributeError, ValueError, OSError):  # of systems that do not know these names
+    found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+  with contextlib.suppress(ValueError, OSError):  # "max" is no limit
+    found.append(int(_CONTAINER.read_text()))
+  return min(found, default=None)

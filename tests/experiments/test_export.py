@@ -361,6 +361,10 @@ def test_what_onnx_cannot_say_is_refused():
   run = run_of("pix2pix:outlines")
   with pytest.raises(ConfigError, match="generator draws random numbers, which ONNX does not"):
     export.FORMATS["onnx"].content(run, parts.choose(run))
+  experiment, config = tiny.experiment_of("dcgan:digits", {"dtype": "bfloat16"})
+  run = parts.Run(Path("run"), config, experiment, with_weights(experiment.game))
+  with pytest.raises(ConfigError, match="onnxruntime cannot run generator"):
+    export.FORMATS["onnx"].content(run, parts.choose(run))
   run = run_of("r3gan:paper")
   with pytest.raises(ConfigError, match="jax2onnx cannot convert generator"):
     export.FORMATS["onnx"].content(run, parts.choose(run))
