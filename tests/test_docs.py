@@ -68,7 +68,7 @@ def misnamed(source: str) -> list[str]:
 
 
 def vanishing(source: str) -> list[str]:
-  """What a browser would take for a tag in a docstring, and not show; between backticks it is shown."""
+  """Text in a docstring that a browser would parse as a tag and not show; between backticks it is shown."""
   nodes = [
     node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)
   ]

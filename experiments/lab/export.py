@@ -192,7 +192,7 @@ def _check_onnx(content: bytes, part: Part, maps: Callable[..., jax.Array]) -> N
 
 
 def _card(run: Run, part: Part) -> bytes:
-  """With the mark and a digest at its end, by which a card that somebody has changed is told from one as written."""
+  """With the mark and a digest at its end, by which a card that somebody has edited is recognised."""
   nets = train.averaged(run.state)
   output = jax.eval_shape(functools.partial(part.apply, *nets, jax.random.key(0)), *part.examples(1))
   text = card.text(run, part, tuple(output.shape[1:]), draws(part, *nets))

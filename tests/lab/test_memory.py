@@ -53,3 +53,19 @@ def test_a_program_that_does_not_fit_is_refused_before_it_runs(monkeypatch):
   monkeypatch.setattr(memory, "_of_device", lambda: 2**23 - 1)
   with pytest.raises(ConfigError, match=r"takes 0.0 GiB.*data.batch_size = 4 .*float32 \[1048576\] \(0.00 GiB\)"):
     memory.compiled(play, x, batch=4)
+
+
+def test_what_is_written_over_an_argument_counts_once():
+  """A donated x [2^20] and its sine share 4 MiB; kept apart they are 8."""
+  x = jax.ShapeDtypeStruct((2**20,), jnp.float32)
+  size = lambda **options: memory.of_program(jax.jit(jnp.sin, **options).lower(x).compile())
+  assert size() == 2**23 and size(donate_argnums=0) == 2**22
+
+
+def test_a_container_may_have_less_than_its_machine(monkeypatch, tmp_path):
+  monkeypatch.setattr(memory, "_CONTAINER", tmp_path / "memory.max")
+  machine = memory._of_device()
+  assert machine is not None and machine > 1_000_000
+  for text, expected in (("1000000\n", 1_000_000), ("max\n", machine), (f"{10 * machine}\n", machine)):
+    (tmp_path / "memory.max").write_text(text)
+    assert memory._of_device() == expected
