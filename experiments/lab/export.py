@@ -216,7 +216,7 @@ def _made_here(path: Path) -> bool:
 
 def _needs(package: str, extra: str) -> None:
   if importlib.util.find_spec(package) is None:
-    raise ConfigError(f"this format takes the package {package}: pip install -e '.[{extra}]'")
+    raise ConfigError(f"this format takes the package {package}: pip install 'gan_jax[{extra}]'")
 
 
 FORMATS = {
