@@ -41,7 +41,7 @@ def main() -> None:
   if DTYPE.value not in DTYPES:
     raise ConfigError(f"--dtype is {DTYPE.value!r}, which is not known.{nearest(DTYPE.value, DTYPES)}")
   if TORCH.value and importlib.util.find_spec("torch") is None:
-    raise ConfigError("--torch needs PyTorch, which is not installed: pip install -e '.[bench]'")
+    raise ConfigError("--torch needs PyTorch, which is not installed: pip install 'gan_jax[bench]'")
   jax.config.update("jax_enable_compilation_cache", False)  # what is compiled is timed
   environment = workdir.environment(*["torch"] * TORCH.value)
   print("{processor}, {cores} cores, {devices[0]}; ".format(**environment), end="")

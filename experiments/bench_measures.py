@@ -30,7 +30,7 @@ def main() -> None:
   if N.value < SUBSET:
     raise ConfigError(f"--n is {N.value}; torch-fidelity's kernel distance draws subsets of {SUBSET:,}")
   if any(importlib.util.find_spec(package) is None for package in ("torch", "torch_fidelity")):
-    raise ConfigError("the others are PyTorch's, which is not installed: pip install -e '.[bench]'")
+    raise ConfigError("the others are PyTorch's, which is not installed: pip install 'gan_jax[bench]'")
   environment = workdir.environment("torch", "torch-fidelity")
   print("{processor}, {cores} cores; ".format(**environment), end="")
   print(", ".join(f"{package} {version}" for package, version in environment["packages"].items()))

@@ -15,7 +15,7 @@ from experiments.lab import cli
 from experiments.lab.build import at_least_one, check_seed
 from experiments.lab.memory import check_fits
 from experiments.lab.trained import load
-from gan_jax import report, train
+from gan_jax import commands, report, train
 from gan_jax.errors import ConfigError
 
 WORKDIR = flags.DEFINE_string("workdir", None, "a run that experiments.run has left")
@@ -37,7 +37,7 @@ def main() -> None:
     raise ConfigError(f"--out is {out}; a picture is written as PNG, so its name has to end in .png")
   experiment, state = load(WORKDIR.value, CHECKPOINT.value)
   if experiment.game.sample is None:
-    other = ": it translates, python -m experiments.translate" if experiment.game.translate else ""
+    other = f": it translates, {commands.shown('translate')}" if experiment.game.translate else ""
     raise ConfigError(f"the game of the run in {WORKDIR.value} does not sample{other}")
   key = train.evaluation_key(jax.random.key(SEED.value))
   cli.check_out(out, OVERWRITE.value)

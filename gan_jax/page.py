@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from gan_jax import curves, report
+from gan_jax import commands, curves, report
 from gan_jax.errors import ConfigError
 from gan_jax.metrics import health
 
@@ -512,16 +512,16 @@ def _plain(value: Any) -> str:
 def _details(workdir: Path, run: _Run) -> str:
   place = shlex.quote(f"--workdir={workdir}")
   experiment = run.environment.get("experiment")
-  commands = {}
+  shown = {}
   if "" in report.pictures(workdir):  # a translator does not sample
-    commands["Sample from it"] = f"python -m experiments.sample {place}"
-  commands["Evaluate it again"] = f"python -m experiments.evaluate {place}"
+    shown["Sample from it"] = f"{commands.shown('sample')} {place}"
+  shown["Evaluate it again"] = f"{commands.shown('evaluate')} {place}"
   if isinstance(experiment, str) and experiment:
     given = shlex.quote(f"--config={experiment}")
-    resume = f"python -m experiments.run {given} {place}"
-    commands["Resume it, with the settings that it was started with"] = resume
-  shown = "".join(f"<p>{_text(words)}:</p><pre>{_text(command)}</pre>" for words, command in commands.items())
-  return _section("Details", shown + _shown("The config", run.config) + _shown("The environment", run.environment))
+    resume = f"{commands.shown('run')} {given} {place}"
+    shown["Resume it, with the settings that it was started with"] = resume
+  listed = "".join(f"<p>{_text(words)}:</p><pre>{_text(command)}</pre>" for words, command in shown.items())
+  return _section("Details", listed + _shown("The config", run.config) + _shown("The environment", run.environment))
 
 
 def _shown(title: str, record: Mapping[str, Any]) -> str:
@@ -554,7 +554,7 @@ def _best_member(
   measure = f" by {by}" if isinstance(by, str) and by else ""
   said = f"The best{measure} is member {best}: {_described(members[best], settings)}. It is kept in best/."
   place = folder / "best"
-  command = f"python -m experiments.sample {shlex.quote(f'--workdir={place}')}"
+  command = f"{commands.shown('sample')} {shlex.quote(f'--workdir={place}')}"
   return f"<p>{_text(said)} To sample from it:</p><pre>{_text(command)}</pre>"
 
 

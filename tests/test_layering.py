@@ -1,8 +1,10 @@
 """Who may import whom, read from the source; and what `import gan_jax` must not bring with it."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +17,7 @@ LIBRARIES = STANDARD | {"numpy", "scipy", "sklearn", "skimage", "mlxtend", "tens
 LIBRARIES |= {"matplotlib", "tqdm", "orbax", "grain", "threadpoolctl"}
 ERRORS = {"gan_jax.errors"}
 OF_METRICS = {"optax", "gan_jax.metrics", "gan_jax.cache", "gan_jax.weights", "gan_jax.nets"}
+OF_A_PAGE = {"gan_jax.commands", "gan_jax.curves", "gan_jax.metrics.health", "gan_jax.report"}
 _OF_GAMES = ("losses", "pool", "pyramid", "forward", "optim", "priors", "augment", "game", "games")
 OF_GAMES = {f"gan_jax.{name}" for name in _OF_GAMES}
 
@@ -22,6 +25,7 @@ OF_GAMES = {f"gan_jax.{name}" for name in _OF_GAMES}
 MAY_IMPORT = {
   "gan_jax/__init__.py": set(),
   "gan_jax/errors.py": STANDARD,
+  "gan_jax/commands.py": STANDARD | ERRORS,
   "gan_jax/priors.py": STANDARD | PURE,
   "gan_jax/pool.py": STANDARD | PURE,
   "gan_jax/pyramid.py": STANDARD | PURE,
@@ -41,7 +45,7 @@ MAY_IMPORT = {
   "gan_jax/metrics": LIBRARIES | PURE | ERRORS | OF_METRICS,
   "gan_jax/report.py": LIBRARIES | ERRORS,
   "gan_jax/curves.py": STANDARD | {"numpy"},
-  "gan_jax/page.py": LIBRARIES | ERRORS | {"gan_jax.curves", "gan_jax.metrics.health", "gan_jax.report"},
+  "gan_jax/page.py": LIBRARIES | ERRORS | OF_A_PAGE,
 }
 # The same within experiments, of experiments alone. A command is a module directly in it that calls cli.start; any
 # other one is a config.
@@ -169,6 +173,41 @@ def test_import_is_light():
     "assert not heavy, heavy"
   )
   subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+# The modules that need more than the library's own dependencies: docs/library.md names them.
+OF_THE_EXTRA = {"cache", "data.folder", "data.idx", "data.mnist", "data.mnist2colour", "data.mnist3", "data.npz"}
+OF_THE_EXTRA |= {
+  "data.outlines",
+  "data.tfds",
+  "data.transforms",
+  "metrics.classifier",
+  "metrics.codes",
+  "metrics.probe",
+}
+OF_THE_EXTRA |= {"page", "report"}
+
+
+def test_the_library_needs_its_own_dependencies_alone():
+  """Those of pyproject.toml, and SciPy, orbax and absl, which come with jax, flax and chex."""
+  project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+  names = lambda listed: {re.match(r"[\w-]+", each)[0].replace("-", "_") for each in listed}
+  assert names(project["dependencies"]) == {"jax", "flax", "optax", "chex", "numpy"}
+  extra = names(project["optional-dependencies"]["experiments"])
+  assert {"pillow", "scikit_learn", "filelock"} < extra
+  code = (
+    "import importlib, pkgutil, sys, gan_jax\n"
+    "sys.modules |= dict.fromkeys(sys.argv[1].split())\n"  # None: importing it is a ModuleNotFoundError
+    "for info in pkgutil.walk_packages(gan_jax.__path__, 'gan_jax.'):\n"
+    "  try:\n"
+    "    importlib.import_module(info.name)\n"
+    "  except ModuleNotFoundError:\n"
+    "    print(info.name.removeprefix('gan_jax.'))\n"
+  )
+  modules = extra - {"scipy", "orbax_checkpoint", "absl_py", "importlib_resources"} | {"PIL", "sklearn", "skimage"}
+  command = [sys.executable, "-c", code, " ".join(modules)]
+  ended = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
+  assert set(ended.stdout.split()) == OF_THE_EXTRA
 
 
 def test_a_run_waits_only_for_the_libraries_that_it_uses():

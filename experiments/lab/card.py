@@ -13,7 +13,7 @@ from experiments.lab import configs
 from experiments.lab.observer import EVALUATION
 from experiments.lab.parts import Part, Run
 from experiments.lab.workdir import ENVIRONMENT
-from gan_jax import report
+from gan_jax import commands, report
 from gan_jax.game import Shape
 from gan_jax.metrics import quality
 
@@ -96,7 +96,7 @@ def _use(run: Run, part: Part, output: Shape, random: bool) -> str:
   images = ", images with values in [-1, 1]" if len(output) == 3 else ""
   zeros = " Zeros stand there for inputs of your own." if any("zeros" in each for each in given) else ""
   return (
-    f"`python -m experiments.export --workdir=WORKDIR --net={part.name}` writes `{part.name}.stablehlo`, which needs "
+    f"`{commands.shown('export')} --workdir=WORKDIR --net={part.name}` writes `{part.name}.stablehlo`, which needs "
     f"`pip install jax flatbuffers` and nothing of gan_jax:\n\n"
     f"{_LOAD.format(name=part.name, inputs=', '.join(given))}\n\n| input | |\n|---|---|\n{chr(10).join(rows)}\n\n"
     f"The output is `float32 {_shape(output)}`{images}; b is any number from 1 on.{zeros}{latents}"

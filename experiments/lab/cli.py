@@ -13,7 +13,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from experiments.lab import configs, processes
-from gan_jax import cache, report
+from gan_jax import cache, commands, report
 from gan_jax.errors import ConfigError
 
 _HELP = {"-h", "-help", "--help", "-helpshort", "--helpshort", "-helpfull", "--helpfull", "-?", "--?"}
@@ -83,7 +83,8 @@ def check_out(path: Path, overwrite: bool) -> None:
 
 def usage(given: str = "", takes_config: bool = True) -> str:
   """How a command is called, and where it takes a config the experiments there are, or the settings of one."""
-  lines = [(sys.modules["__main__"].__doc__ or "").strip(), "", "flags:"]
+  about = (sys.modules["__main__"].__doc__ or "").strip().replace("python -m experiments.", commands.shown(""))
+  lines = [about, "", "flags:"]
   own = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
   lines += [f"  --{flag.name:<10} {flag.help} (default: {flag.default})" for flag in own]
   if not takes_config:

@@ -76,7 +76,7 @@ def check(config: Config) -> None:
   """Raises ConfigError if the config asks for a tracker whose package is not installed."""
   for name in _asked(config):
     if importlib.util.find_spec(_PACKAGES[name]) is None:
-      raise ConfigError(f"log.{name} needs {_PACKAGES[name]}, which is not installed: pip install -e '.[trackers]'")
+      raise ConfigError(f"log.{name} needs {_PACKAGES[name]}, which is not installed: pip install 'gan_jax[trackers]'")
 
 
 def refuse(config: Config) -> None:

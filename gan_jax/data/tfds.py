@@ -122,7 +122,7 @@ def _prepared(name: str) -> Any:
     hint = f"did you mean {near[0]!r}?" if near else "https://www.tensorflow.org/datasets/catalog lists them"
     raise ConfigError(f"TFDS knows no data set {name!r}: {hint}") from None
   command = "import tensorflow_datasets as tfds; tfds.builder({!r}, file_format='array_record').download_and_prepare()"
-  prepare = f"pip install -e '.[prepare]' && python -c \"{command.format(name)}\""
+  prepare = f"pip install 'gan_jax[prepare]' && python -c \"{command.format(name)}\""
   if not builder.is_prepared():
     raise ConfigError(
       f"data set {name!r} is not prepared in {builder.data_dir}. To prepare it, once and with TensorFlow, run\n"

@@ -246,7 +246,7 @@ def test_not_prepared_says_how_to_prepare(folder):
   with pytest.raises(ValueError) as error:
     source.load("mnist")
   message = str(error.value)
-  assert "pip install -e '.[prepare]'" in message and "TFDS_DATA_DIR" in message and "data_dir" in message
+  assert "pip install 'gan_jax[prepare]'" in message and "TFDS_DATA_DIR" in message and "data_dir" in message
   assert str(folder / "mnist") in message
   code = re.search('python -c "(.*)"', message)[1]
   assert code.endswith("tfds.builder('mnist', file_format='array_record').download_and_prepare()")
