@@ -1,4 +1,4 @@
-"""A conditional DCGAN: handwritten digits by their label, 32x32.
+"""A conditional DCGAN: handwritten digits by their label, 32x32. Mirza and Osindero 2014.
 
     python -m experiments.run --config=cgan
 

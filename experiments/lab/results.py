@@ -1,5 +1,6 @@
 """The table of results: a line for each sweep over seeds, with how its numbers were found."""
 
+import ast
 import csv
 import re
 import statistics
@@ -14,6 +15,7 @@ from gan_jax.errors import ConfigError
 from gan_jax.metrics import quality
 
 BEGIN, END = "<!-- results: filled by experiments.results -->", "<!-- end of results -->"
+BEGIN_OVERVIEW, END_OVERVIEW = "<!-- experiments: filled by experiments.results -->", "<!-- end of experiments -->"
 
 
 class Result(NamedTuple):
@@ -74,7 +76,7 @@ def shown(page: str) -> dict[str, Result]:
   Raises:
     ConfigError: the page has no place for a table, or a line of it was not made by `table`.
   """
-  _, written, _ = _parts(page)
+  _, written, _ = _parts(page, BEGIN, END)
   notes = {"": ""} | dict(re.findall(r"^\((\d+)\) (.*)\.$", written, re.M))
   found = {}
   for line in re.findall(r"^\| (`.*) \|$", written, re.M):
@@ -91,16 +93,49 @@ def filled(page: str, results: Mapping[str, Result]) -> str:
   Raises:
     ConfigError: as `shown`.
   """
-  before, _, after = _parts(page)
+  before, _, after = _parts(page, BEGIN, END)
   return f"{before}{BEGIN}\n{table({**shown(page), **results})}\n{END}{after}"
 
 
-def _parts(page: str) -> tuple[str, str, str]:
+def overview(page: str, results: Mapping[str, Result], images: Path) -> str:
+  """The page with every experiment in its table: a picture, its names, the first line of its file and two figures.
+
+  Args:
+    page: the text of the README, which lies beside the folder `experiments`.
+    results: those that `shown` finds.
+    images: a folder that may hold NAME.png for an experiment, relative to the page.
+
+  Raises:
+    ConfigError: the page has no place for the table.
+  """
+  before, _, after = _parts(page, BEGIN_OVERVIEW, END_OVERVIEW)
+  lines = ["| samples | `--config=` | what it is | median (range) over seeds |", "|---|---|---|---|"]
+  for path in configs.experiments_in():
+    picture = images / f"{path.stem}.png"
+    shown = f'<img src="{picture}" width="110" alt="{path.stem}">' if picture.is_file() else ""
+    variants = " ".join(f"`:{variant}`" for variant in configs.variants_of(path))
+    given = f"[`{path.stem}`](experiments/{path.name}) {variants}".rstrip()
+    about = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+    lines.append(f"| {shown} | {given} | {about} | {_first_figures(path.stem, results)} |")
+  return "\n".join([before + BEGIN_OVERVIEW, *lines, END_OVERVIEW + after])
+
+
+def _first_figures(experiment: str, results: Mapping[str, Result]) -> str:
+  """The first two figures of an experiment, or else of its first variant that has been measured."""
+  given = [experiment, *(f"{experiment}:{variant}" for variant in configs.variants_of(configs.file_of(experiment)[0]))]
+  for each in given:
+    if result := results.get(f"`{configs.name_of(each)}`"):
+      figures = "; ".join(result.cells[1].split("; ")[:2])
+      return figures if each == experiment else f"`{each}`: {figures}"
+  return ""
+
+
+def _parts(page: str, begin: str, end: str) -> tuple[str, str, str]:
   """What stands before the table, the table, and what stands after it."""
-  before, begin, rest = page.partition(BEGIN)
-  written, end, after = rest.partition(END)
-  if not begin or not end:
-    raise ConfigError(f"the page has no place for the table: a line {BEGIN}, and below it a line {END}")
+  before, begins, rest = page.partition(begin)
+  written, ends, after = rest.partition(end)
+  if not begins or not ends:
+    raise ConfigError(f"the page has no place for the table: a line {begin}, and below it a line {end}")
   return before, written, after
 
 

@@ -1,12 +1,16 @@
 """The table of results: medians and ranges of sweeps that are written by hand."""
 
 import json
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from experiments.lab import results
+from experiments.lab import configs, results
 from experiments.lab.members import write_csv
 from gan_jax.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def sweep(folder, experiment, values, extractor="a classifier"):
@@ -88,3 +92,32 @@ def test_what_is_not_there_is_told(tmp_path):
   (tmp_path / "a" / "evaluation.json").unlink()
   with pytest.raises(ConfigError, match="is no whole sweep"):
     results.read(tmp_path)
+
+
+def test_an_overview_has_each_experiment_with_its_picture_and_its_first_two_figures(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  Image.new("L", (4, 4)).save(tmp_path / "dcgan.png")
+  line = results.Result(("`dcgan`", "a 1 (0 to 2), real data 3; b 4; c 5", "10"), "")
+  of_a_variant = results.Result(("`fgan_pearson`", "a 7", "10"), "")
+  page = f"above\n{results.BEGIN_OVERVIEW}\nwas here\n{results.END_OVERVIEW}\nbelow\n"
+  found = results.overview(page, {"`dcgan`": line, "`fgan_pearson`": of_a_variant}, Path("."))
+  assert found.startswith("above\n") and found.endswith("\nbelow\n") and "was here" not in found
+  cells = [row.split(" | ") for row in found.splitlines() if "](experiments/" in row]
+  rows = {each[1].split("`")[1]: each for each in cells}
+  assert rows["dcgan"][0] == '| <img src="dcgan.png" width="110" alt="dcgan">' and rows["sngan"][0] == "| "
+  assert rows["dcgan"][2] == "DCGAN on handwritten digits, 32x32. Radford et al. 2016."
+  assert "(experiments/dcgan.py) `:digits` `:stacked`" in rows["dcgan"][1]
+  assert rows["dcgan"][3] == "a 1 (0 to 2), real data 3; b 4 |"
+  assert rows["fgan"][3] == "`fgan:pearson`: a 7 |" and rows["sngan"][3] == " |"
+  assert set(rows) == {path.stem for path in configs.experiments_in()}
+  with pytest.raises(ConfigError, match="no place for the table"):
+    results.overview("a page", {}, Path("."))
+
+
+def test_the_readme_has_what_the_results_and_the_experiments_say_now(monkeypatch):
+  """If not: python -m experiments.results --out=docs/results.md --overview=README.md"""
+  monkeypatch.chdir(ROOT)
+  page = Path("README.md").read_text()
+  measured = results.shown(Path("docs/results.md").read_text())
+  assert results.overview(page, measured, Path("docs/images/games")) == page
+  assert len(page.splitlines()) <= 250
