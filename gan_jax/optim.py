@@ -84,7 +84,13 @@ def constant_then_exponential(rounds: int, hold: Number = 0.5, end: Number = 0.0
 
 
 def constant_then_linear(rounds: int, hold: Number = 0.5) -> optax.Schedule:
-  """1 for the share `hold` of `rounds`, then linearly down to 0, where it stays. Zhu et al. 2017."""
+  """1 for the share `hold` of `rounds`, then linearly down to 0, where it stays. Zhu et al. 2017.
+
+  Examples:
+    >>> schedule = constant_then_linear(rounds=100, hold=0.5)
+    >>> [float(schedule(step)) for step in (0, 50, 75, 100)]
+    [1.0, 1.0, 0.5, 0.0]
+  """
 
   def schedule(step: Any) -> jax.Array:
     # Compiled, the line ends within rounding of 0, and maybe below it.
@@ -94,7 +100,13 @@ def constant_then_linear(rounds: int, hold: Number = 0.5) -> optax.Schedule:
 
 
 def geometric(start: Number, end: Number, rounds: int) -> optax.Schedule:
-  """From `start` to `end` by equal factors in `rounds` rounds, then `end`."""
+  """From `start` to `end` by equal factors in `rounds` rounds, then `end`.
+
+  Examples:
+    >>> schedule = geometric(start=1.0, end=0.01, rounds=100)
+    >>> [round(float(schedule(step)), 4) for step in (0, 50, 100, 200)]
+    [1.0, 0.1, 0.01, 0.01]
+  """
 
   def schedule(step: Any) -> jax.Array:
     return jnp.where(step < rounds, start * jnp.power(end / start, step / rounds), end)

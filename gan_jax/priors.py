@@ -31,6 +31,11 @@ def slerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:
 
   Returns:
     [d]; a and b themselves at the ends.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> slerp(jnp.array([3.0, 0.0]), jnp.array([0.0, 3.0]), jnp.array(1 / 3))  # at 30 degrees
+    Array([2.598..., 1.5...], dtype=float32)
   """
   (u, of_a), (v, of_b) = _direction(a), _direction(b)
   beside, sin = _direction(v - (u @ v) * u)

@@ -4,7 +4,13 @@ import jax
 
 
 def reduced(images: jax.Array, factor: int) -> jax.Array:
-  """Averages of squares of factor x factor pixels: [B, H, W, C] -> [B, H / factor, W / factor, C]."""
+  """Averages of squares of factor x factor pixels: [B, H, W, C] -> [B, H / factor, W / factor, C].
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> reduced(jnp.arange(4.0).reshape(1, 2, 2, 1), 2).tolist()
+    [[[[1.5]]]]
+  """
   b, h, w, c = images.shape
   return images.reshape(b, h // factor, factor, w // factor, factor, c).mean((2, 4))
 

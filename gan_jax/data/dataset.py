@@ -125,6 +125,15 @@ def from_arrays(
 
   Raises:
     ConfigError: images are floats beyond [-1, 1], such as those in [0, 255].
+
+  Examples:
+    >>> import jax
+    >>> import numpy as np
+    >>> images, labels = np.zeros((100, 8, 8, 1), np.uint8), np.zeros(100, np.int32)
+    >>> dataset = from_arrays("mine", {"x": images, "label": labels}, {"x": images[:10]}, classes=10)
+    >>> batch = dataset.draw(jax.random.key(0), 4)
+    >>> batch["x"].shape, str(batch["x"].dtype), float(batch["x"].min())
+    ((4, 8, 8, 1), 'float32', -1.0)
   """
   for split in (train, test):
     check_range(name, split)

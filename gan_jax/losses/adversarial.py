@@ -48,7 +48,16 @@ def minimax(smoothing: float | jax.Array = 0.0) -> AdversarialLoss:
 
 
 def non_saturating(smoothing: float | jax.Array = 0.0) -> AdversarialLoss:
-  """The minimax discriminator with a generator that minimises -E[log D(G(z))]. Goodfellow et al. 2014."""
+  """The minimax discriminator with a generator that minimises -E[log D(G(z))]. Goodfellow et al. 2014.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> loss = non_saturating()
+    >>> float(loss.discriminator(jnp.zeros(4), jnp.zeros(4)))  # log 4: it cannot tell
+    1.3862943...
+    >>> float(loss.generator(jnp.zeros(4), jnp.zeros(4)))  # log 2
+    0.6931471...
+  """
 
   def generator(fake, real):
     _check_scores(fake, real)

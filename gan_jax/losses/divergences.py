@@ -131,7 +131,15 @@ def _gap(v: jax.Array) -> jax.Array:
 
 @functools.cache
 def kl() -> FDivergence:
-  """Kullback-Leibler, E_p[log(p/q)]."""
+  """Kullback-Leibler, E_p[log(p/q)].
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> x = jnp.linspace(-10.0, 12.0, 2_001)
+    >>> normal = lambda mean: -0.5 * jnp.square(x - mean) - 0.5 * jnp.log(2 * jnp.pi)
+    >>> round(float(integrate(kl(), normal(0.0), normal(1.0), x)), 4)  # (0 - 1)^2 / 2
+    0.5
+  """
   return FDivergence(
     name="kl",
     f=lambda u: xlogy(u, u),
@@ -530,6 +538,11 @@ def density_ratio(divergence: FDivergence, scores: jax.Array, parametrisation: s
 
   Raises:
     ConfigError: if T does not say it (total variation).
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> density_ratio(kl(), jnp.log(jnp.array([1.0, 2.0])), "log_ratio").round(4).tolist()
+    [1.0, 2.0]
   """
   return jnp.exp(_log_density_ratio(divergence, scores, parametrisation))
 
@@ -634,6 +647,12 @@ def fgan(
   Raises:
     ConfigError: if `generator_step` or `parametrisation` is none of these, or the log ratio has no gradient (total
       variation).
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> loss = fgan(pearson())  # T = v and f*(T) = T^2 / 4 + T
+    >>> float(loss.discriminator(jnp.array([2.0]), jnp.array([1.0])))  # -(2 - (1 / 4 + 1))
+    -0.75
   """
   if generator_step not in ("minimax", "alternative"):
     raise ConfigError(f"generator_step is 'minimax' or 'alternative', not {generator_step!r}")

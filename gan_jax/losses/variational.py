@@ -14,6 +14,11 @@ def kl_to_standard_normal(mean: jax.Array, log_variance: jax.Array | float) -> j
 
   Returns:
     [B], at least 0.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> kl_to_standard_normal(jnp.array([[0.0, 0.0], [3.0, 4.0]]), jnp.zeros((2, 2))).tolist()  # |mean|^2 / 2
+    [0.0, 12.5]
   """
   log_variance = jnp.broadcast_to(jnp.asarray(log_variance, mean.dtype), mean.shape)
   # expm1, for near a variance of 1 the difference of two nearly equal numbers would be all rounding.

@@ -61,6 +61,12 @@ def distance(a: Moments, b: Moments) -> float:
 
   Raises:
     ValueError: a side has fewer than two samples, or their features are not equally many.
+
+  Examples:
+    >>> import numpy as np
+    >>> a, b = np.array([[-1.0], [1.0]]), np.array([[1.0], [5.0]])  # means 0 and 3, variances 2 and 8
+    >>> round(distance(moments(a), moments(b)), 6)  # 9 + (sqrt 2 - sqrt 8)^2
+    11.0
   """
   if a.mean.shape != b.mean.shape or min(a.count, b.count) < 2:
     raise ValueError(

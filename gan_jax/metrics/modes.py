@@ -37,6 +37,12 @@ def evaluate(samples: jax.Array, means: jax.Array, scale: float | jax.Array) -> 
       spread: root mean square of the distance in each direction between high-quality samples and their mode, in
         standard deviations; 0 if there are none. The data itself gives a little less than 1, for its tails are cut
         off: 0.9744 in the plane.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> found = evaluate(jnp.array([[0.1], [0.2], [9.0], [0.0]]), jnp.array([[0.0], [9.0], [20.0]]), 0.1)
+    >>> float(found["modes"]), float(found["high_quality"])
+    (2.0, 1.0)
   """
   chex.assert_rank([samples, means], 2)
   chex.assert_equal_shape_suffix([samples, means], 1)

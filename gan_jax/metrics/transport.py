@@ -29,6 +29,11 @@ def w1(x: np.ndarray, y: np.ndarray) -> float:
 
   Raises:
     ValueError: the sets are of different size in more than one dimension.
+
+  Examples:
+    >>> import numpy as np
+    >>> w1(np.array([[0.0], [1.0]]), np.array([[2.0], [3.0]]))
+    2.0
   """
   x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
   _check_samples(x, y)
