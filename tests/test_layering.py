@@ -16,6 +16,7 @@ STANDARD = set(sys.stdlib_module_names)
 LIBRARIES = STANDARD | {"numpy", "scipy", "sklearn", "skimage", "mlxtend", "tensorflow_datasets", "PIL"}
 LIBRARIES |= {"matplotlib", "tqdm", "orbax", "grain", "threadpoolctl"}
 ERRORS = {"gan_jax.errors"}
+HOST = {"gan_jax.host"}
 OF_METRICS = {"optax", "gan_jax.metrics", "gan_jax.cache", "gan_jax.weights", "gan_jax.nets"}
 OF_A_PAGE = {"gan_jax.commands", "gan_jax.curves", "gan_jax.metrics.health", "gan_jax.report"}
 _OF_GAMES = ("losses", "pool", "pyramid", "forward", "optim", "priors", "augment", "game", "games")
@@ -25,6 +26,7 @@ OF_GAMES = {f"gan_jax.{name}" for name in _OF_GAMES}
 MAY_IMPORT = {
   "gan_jax/__init__.py": set(),
   "gan_jax/errors.py": STANDARD,
+  "gan_jax/host.py": STANDARD,
   "gan_jax/commands.py": STANDARD | ERRORS,
   "gan_jax/priors.py": STANDARD | PURE,
   "gan_jax/pool.py": STANDARD | PURE,
@@ -41,7 +43,7 @@ MAY_IMPORT = {
   "gan_jax/checkpoint.py": STANDARD | PURE | ERRORS | {"numpy", "orbax", "gan_jax.game", "gan_jax.shard"},
   "gan_jax/cache.py": STANDARD | {"jax", "numpy", "filelock"},
   "gan_jax/weights.py": STANDARD | ERRORS | {"jax", "numpy", "safetensors"},
-  "gan_jax/data": LIBRARIES | PURE | ERRORS | {"gan_jax.data", "gan_jax.cache"},
+  "gan_jax/data": LIBRARIES | PURE | ERRORS | HOST | {"gan_jax.data", "gan_jax.cache"},
   "gan_jax/metrics": LIBRARIES | PURE | ERRORS | OF_METRICS,
   "gan_jax/report.py": LIBRARIES | ERRORS,
   "gan_jax/curves.py": STANDARD | {"numpy"},

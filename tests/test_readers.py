@@ -1,7 +1,9 @@
 """Whatever is in a file or on the command line, it is read or ends in one ConfigError: nothing else is raised."""
 
 import json
+import resource
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from gan_jax.data import folder, idx
 from gan_jax.errors import ConfigError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of files that are cut off
-few = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+few = settings(
+  max_examples=60, deadline=timedelta(minutes=1), derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
 CONFIG = configs.load("wgan_gp")
 FIELDS = st.sampled_from(
   ["train.rounds", "train.ema_decay", "seed", "nets.generator.hidden", "eval.evaluators", "dtype"]
@@ -26,10 +30,13 @@ HEADS = st.sampled_from(
 
 
 def read(function, *arguments):
+  """In less than 1 GB more than the process has had so far."""
+  before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   try:
     function(*arguments)
   except ConfigError as error:
     assert str(error)
+  assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 10**6  # kB
 
 
 @few

@@ -2,17 +2,14 @@
 
 import contextlib
 import math
-import os
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from gan_jax import host
 from gan_jax.errors import ConfigError
-
-_CONTAINER = Path("/sys/fs/cgroup/memory.max")  # of Linux
 
 
 def check_fits(what: str, shapes: Any, shardings: Any = None) -> None:
@@ -109,9 +106,4 @@ def _of_device() -> int | None:
   device = jax.local_devices()[0]
   if device.platform != "cpu":
     return (device.memory_stats() or {}).get("bytes_limit")
-  found = []
-  with contextlib.suppress(AttributeError, ValueError, OSError):  # of systems that do not know these names
-    found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-  with contextlib.suppress(ValueError, OSError):  # "max" is no limit
-    found.append(int(_CONTAINER.read_text()))
-  return min(found, default=None)
+  return host.memory()

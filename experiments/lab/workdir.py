@@ -109,6 +109,15 @@ def _hold(workdir: Path, stack: contextlib.ExitStack) -> None:
   who = {"host": socket.gethostname(), "process": os.getpid(), "since": _now()}
   report.write_text(workdir / HOLDER, json.dumps(who, indent=2))
   stack.callback((workdir / HOLDER).unlink, missing_ok=True)
+  stack.callback(_end, workdir)
+
+
+def _end(workdir: Path) -> None:
+  """Says in the record of a run's last start up to which round it was kept, where that does not say it yet."""
+  record = report.read_json(workdir / ENVIRONMENT) or {}
+  if (workdir / "checkpoints").is_dir() and record.get("starts") and record["starts"][-1].get("to_round") is None:
+    record["to_round"] = record["starts"][-1]["to_round"] = _saved(workdir)
+    report.write_text(workdir / ENVIRONMENT, json.dumps(record, indent=2))
 
 
 def _same_again(workdir: Path) -> str:
@@ -136,6 +145,9 @@ def write(
 ) -> str:
   """Writes config.json and environment.json, which keeps every start; returns what is other code than at the last one.
 
+  A start's rounds are those after its after_round up to its to_round: what the next one found, or what was kept when it
+  ended, and null while it plays.
+
   Args:
     workdir: the folder.
     described: the config, as JSON has it.
@@ -149,8 +161,9 @@ def write(
   workdir.mkdir(parents=True, exist_ok=True)
   report.write_text(workdir / "config.json", json.dumps(described, indent=2))
   starts = (report.read_json(workdir / ENVIRONMENT) or {}).get("starts", [])
-  record = {"experiment": experiment} | environment() | {"after_round": played, "from": source}
+  record = {"experiment": experiment} | environment() | {"after_round": played, "to_round": None, "from": source}
   changed = _changes(starts[-1], record) if starts and played else ""
+  starts = [*starts[:-1], *(last | {"to_round": played} for last in starts[-1:])]
   report.write_text(workdir / ENVIRONMENT, json.dumps(record | {"starts": [*starts, record]}, indent=2))
   return changed
 

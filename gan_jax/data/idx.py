@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 
+from gan_jax import host
 from gan_jax.data.dataset import Dataset, from_arrays
 from gan_jax.data.transforms import fit
 from gan_jax.errors import ConfigError
@@ -14,7 +15,6 @@ from gan_jax.errors import ConfigError
 _HEAD = 4  # two zeros, the type of the items and the number of dimensions, a byte each
 _UINT8 = 0x08
 _PIECE = 2**20  # bytes that are unpacked at a time
-_LARGEST = 2**34  # bytes of an array: of EMNIST, the largest of these data sets, they are half of 2^30
 
 
 def load(folder: str, resolution: int | None = None) -> Dataset:
@@ -65,19 +65,21 @@ def _read(root: pathlib.Path, stem: str, rank: int) -> np.ndarray:
       shape = np.frombuffer(head[_HEAD:], ">u4").tolist()
       if 0 in shape[1:]:
         raise ConfigError(f"{path} holds an array {shape}, in which there is nothing")
-      if math.prod(shape) > _LARGEST:
-        raise ConfigError(f"{path} says that it holds an array {shape}, of more than {_LARGEST // 2**30} GiB")
-      pieces, there = [], 0
-      while there <= math.prod(shape) and (
-        piece := file.read(_PIECE)
-      ):  # asked for all at once, Python makes room for all
+      there, size = host.memory(), math.prod(shape)
+      if there is not None and 2 * size > there:
+        raise ConfigError(
+          f"{path} says that it holds an array {shape}, of {size / 2**30:,.1f} GiB; to read it takes twice that, and "
+          f"there are {there / 2**30:,.1f} GiB of memory"
+        )
+      pieces, unpacked = [], 0
+      while unpacked <= size and (piece := file.read(_PIECE)):  # asked for all at once, Python makes room for all
         pieces.append(piece)
-        there += len(piece)
+        unpacked += len(piece)
   except (gzip.BadGzipFile, EOFError, zlib.error) as error:
     raise ConfigError(f"{path} is not a whole gzip file ({error}): fetch it again") from error
-  if there != math.prod(shape):
-    found = "more" if there > math.prod(shape) else start + there
-    raise ConfigError(f"{path} should hold {start + math.prod(shape)} bytes for an array {shape}, and holds {found}")
+  if unpacked != size:
+    found = "more" if unpacked > size else start + unpacked
+    raise ConfigError(f"{path} should hold {start + size} bytes for an array {shape}, and holds {found}")
   return np.frombuffer(b"".join(pieces), np.uint8).reshape(shape)
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 from PIL import Image
 
+from gan_jax import host
 from gan_jax.errors import ConfigError
 
 
@@ -23,7 +24,7 @@ def fit(images: np.ndarray, resolution: int | None = None) -> np.ndarray:
     [N, resolution, resolution, C] uint8.
 
   Raises:
-    ConfigError: images of another rank or dtype, or a resolution below 1.
+    ConfigError: images of another rank or dtype, a resolution below 1, or one at which they do not fit into memory.
   """
   if images.ndim != 4 or images.dtype != np.uint8:
     raise ConfigError(f"images must be uint8 [N, H, W, C], not {images.dtype} {list(images.shape)}")
@@ -39,6 +40,12 @@ def fit(images: np.ndarray, resolution: int | None = None) -> np.ndarray:
   square = images[:, top : top + side, left : left + side]
   if side == resolution:
     return square
+  there, size = host.memory(), count * resolution**2 * channels
+  if there is not None and size > there:
+    raise ConfigError(
+      f"resolution is {resolution}: {count:,} images then take {size / 2**30:,.1f} GiB, and there are "
+      f"{there / 2**30:,.1f} GiB of memory"
+    )
   fitted = np.empty((count, resolution, resolution, channels), np.uint8)
   for i, c in np.ndindex(count, channels):
     channel = Image.fromarray(np.ascontiguousarray(square[i, :, :, c]))

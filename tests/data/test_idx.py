@@ -139,7 +139,8 @@ def test_no_more_is_unpacked_than_the_head_says(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-  ("shape", "message"), [((20, 0, 6), "in which there is nothing"), ((2**20, 2**12, 2**12), "of more than 16 GiB")]
+  ("shape", "message"),
+  [((20, 0, 6), "in which there is nothing"), ((2**20, 2**12, 2**12), "of 16,384.0 GiB; to read")],
 )
 def test_sizes_that_cannot_be(tmp_path, shape, message):
   path = write(tmp_path) / "train-images-idx3-ubyte"

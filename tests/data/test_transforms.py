@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
+from gan_jax import host
 from gan_jax.data.transforms import fit
+from gan_jax.errors import ConfigError
 
 
 def noise(*shape):
@@ -75,3 +77,14 @@ def test_other_ranks_and_dtypes_are_errors(shape, dtype):
 def test_resolution_must_be_positive(resolution):
   with pytest.raises(ValueError, match=f"at least 1 pixel, not {resolution}"):
     fit(noise(1, 4, 4, 1), resolution)
+
+
+def test_a_resolution_at_which_the_images_do_not_fit_into_memory_is_refused(monkeypatch):
+  images = np.zeros((3, 4, 4, 1), np.uint8)
+  monkeypatch.setattr(host, "memory", lambda: 3 * 8 * 8)
+  assert fit(images, 8).shape == (3, 8, 8, 1)
+  monkeypatch.setattr(host, "memory", lambda: 3 * 8 * 8 - 1)
+  with pytest.raises(ConfigError, match=r"resolution is 8: 3 images then take 0.0 GiB, and there are 0.0 GiB"):
+    fit(images, 8)
+  monkeypatch.setattr(host, "memory", lambda: None)
+  assert fit(images, 8).shape == (3, 8, 8, 1)

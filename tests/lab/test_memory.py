@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from experiments.lab import memory
+from gan_jax import host
 from gan_jax.errors import ConfigError
 
 
@@ -63,9 +64,9 @@ def test_what_is_written_over_an_argument_counts_once():
 
 
 def test_a_container_may_have_less_than_its_machine(monkeypatch, tmp_path):
-  monkeypatch.setattr(memory, "_CONTAINER", tmp_path / "memory.max")
-  machine = memory._of_device()
+  monkeypatch.setattr(host, "_CONTAINER", tmp_path / "memory.max")
+  machine = host.memory()
   assert machine is not None and machine > 1_000_000
   for text, expected in (("1000000\n", 1_000_000), ("max\n", machine), (f"{10 * machine}\n", machine)):
     (tmp_path / "memory.max").write_text(text)
-    assert memory._of_device() == expected
+    assert host.memory() == memory._of_device() == expected

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.lab import configs, loop, members, workdir
+from experiments.lab import configs, loop, members, observer, workdir
 from gan_jax.errors import ConfigError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -72,8 +73,29 @@ def test_every_start_is_kept_and_other_code_is_said_once(tmp_path, monkeypatch):
   assert "jax 1.0 then and 1.1 now" in begin(40) and begin(50) == ""
   record = json.loads((tmp_path / workdir.ENVIRONMENT).read_text())
   assert [start["after_round"] for start in record["starts"]] == [0, 20, 30, 40, 50]
+  assert [start["to_round"] for start in record["starts"]] == [20, 30, 40, 50, None]
   assert [start["packages"]["jax"] for start in record["starts"]] == ["1.0", "1.0", "1.0", "1.1", "1.1"]
   assert record["experiment"] == "ring8" and record["packages"]["jax"] == "1.1"  # of the last one
+
+
+def test_a_start_says_which_rounds_it_played(tmp_path):
+  """Also where it was interrupted, and where it is started again with nothing left to play."""
+  folder, config = tmp_path / "run", ring()
+  starts = lambda: json.loads((folder / workdir.ENVIRONMENT).read_text())["starts"]
+  rounds = lambda: [(start["after_round"], start["to_round"]) for start in starts()]
+  observe = observer.Observer.write
+
+  def interrupt(self, rows, seen):
+    observe(self, rows, seen)
+    signal.raise_signal(signal.SIGINT)
+
+  with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    patch.setattr(observer.Observer, "write", interrupt)
+    loop.run(config, folder, "ring8")
+  assert rounds() == [(0, 10)]
+  for _ in range(2):
+    loop.run(config, folder, "ring8")
+    assert rounds() == [(0, 10), (10, 20)]
 
 
 def test_the_commit_is_that_of_the_checkout(tmp_path, monkeypatch):
