@@ -210,6 +210,8 @@ def test_the_library_needs_its_own_dependencies_alone():
   command = [sys.executable, "-c", code, " ".join(modules)]
   ended = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
   assert set(ended.stdout.split()) == OF_THE_EXTRA
+  page = (ROOT / "docs" / "library.md").read_text()
+  assert all(f"`{name}`" in page for name in OF_THE_EXTRA)
 
 
 def test_a_run_waits_only_for_the_libraries_that_it_uses():
