@@ -12,7 +12,7 @@ The cycle weight is a schedule of the round, here one that falls; for one that b
 give --config.game.cycle_weight.init_value and .end_value.
 
 2,500 rounds take 13 minutes on one CPU core. On seeds 10 to 12 92.6% (91.0 to 93.0%) of labels survive X to Y and 86.0%
-(80.2 to 90.4%) Y to X. docs/codes_and_translations.md has the pictures, and what was tried for the way from Y.
+(80.2 to 90.4%) Y to X. docs/codes_and_translations.md has the pictures, and what was tried for Y to X.
 """
 
 from typing import Any
@@ -55,7 +55,7 @@ def translator(game: str, generators: str, discriminators: str, domains: int = 2
 
 
 def falling(config: ConfigDict) -> dict[str, Any]:
-  """A cycle weight from 10 to 2: a photograph cannot come back out of its digit, and is asked to less and less."""
+  """A cycle weight from 10 to 2: a digit holds no photograph, so less and less of one is asked back from it."""
   name = "optax.linear_schedule"
   return {"name": name, "init_value": 10.0, "end_value": 2.0, "transition_steps": config.train.get_ref("rounds")}
 

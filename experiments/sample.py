@@ -30,7 +30,7 @@ LABEL = flags.DEFINE_integer("label", None, "the class of all samples, from 0; d
 def main() -> None:
   if WORKDIR.value is None:
     raise ConfigError("which run? For example --workdir=runs/fgan_kl")
-  at_least_one("n", N.value)
+  at_least_one("--n", N.value)
   check_seed("--seed", SEED.value)
   out = Path(OUT.value)
   if out.suffix != ".png":

@@ -25,6 +25,7 @@ from gan_jax.errors import ConfigError
 WORKDIR = flags.DEFINE_string("workdir", None, "a run that experiments.run has left")
 SOURCE = flags.DEFINE_string("source", "x", "the domain of the images")
 TARGET = flags.DEFINE_string("target", "y", "the domain to translate them to")
+CHECKPOINT = flags.DEFINE_string("checkpoint", "newest", "newest, best (where the run has eval.best), or a round")
 OUT = flags.DEFINE_string("out", "translated", "the folder to write to")
 OVERWRITE = flags.DEFINE_boolean("overwrite", False, "replace files that this command has not written")
 
@@ -34,7 +35,9 @@ def main(*inputs: str) -> None:
     raise ConfigError("which run? For example --workdir=runs/cyclegan")
   if not inputs:
     raise ConfigError("which images? Give their files behind the flags")
-  experiment, state = load(WORKDIR.value)
+  paths, out = [Path(given) for given in inputs], Path(OUT.value)
+  targets = _targets(paths, out)
+  experiment, state = load(WORKDIR.value, CHECKPOINT.value)
   game, dataset = experiment.game, experiment.dataset
   if game.translate is None:
     raise ConfigError(f"the game of the run in {WORKDIR.value} does not translate")
@@ -42,9 +45,6 @@ def main(*inputs: str) -> None:
     known = ", ".join(f"{source} to {target}" for source, target in game.directions)
     raise ConfigError(f"--source={SOURCE.value} --target={TARGET.value}: this game translates {known}")
   resolution, _, channels = dataset.condition or dataset.shape
-  paths = [Path(given) for given in inputs]
-  out = Path(OUT.value)
-  targets = _targets(paths, out)
   images = [read_image(path, channels, resolution) for path in paths]
   nets = train.averaged(state)
 

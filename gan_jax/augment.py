@@ -23,7 +23,7 @@ def differentiable(
 
   Args:
     key: every image draws from it for itself.
-    images: [B, H, W, C], values in [-1, 1]; linear in them, so that any derivative of it is at hand.
+    images: [B, H, W, C], values in [-1, 1]; affine in them, so that any derivative of it is at hand.
     policy: names, in their order; without any, images stay as they are. The paper's for few data is the default.
 
   Returns:
@@ -92,7 +92,7 @@ def affine(
   shear: float = 0.1,
   shift: float = 0.1,
 ) -> jax.Array:
-  """Turns, scales, shears and moves each of the images [B, H, W, C] by itself. After Karras et al. 2020, section 2.
+  """Turns, scales, shears and moves each of the images [B, H, W, C] by itself. After ADA, Karras et al. 2020.
 
   Between pixels values are bilinear; what comes in from beyond the border is the nearest pixel's. All draws are
   uniform, the scale's in its logarithm.

@@ -1,7 +1,7 @@
 """The console command: `gan-jax run --config=fgan_kl` is `python -m experiments.run --config=fgan_kl`.
 
-A wheel has the package `experiments` within gan_jax, so that it takes the name `experiments` from nobody: it can be
-imported by what the command starts alone, a config of one's own among it. In a checkout it lies beside gan_jax.
+A wheel holds the package `experiments` inside gan_jax, so that it does not claim that name on the user's Python path;
+this command adds it there, for what it starts and for configs of one's own. In a checkout it lies beside gan_jax.
 """
 
 import ast

@@ -20,7 +20,7 @@ class ExtraGradientState(NamedTuple):
 
   Attributes:
     ahead: whether the parameters are at the extrapolated point, bool scalar.
-    start: the parameters that the step began from, once they are.
+    start: the parameters before the extrapolation, while `ahead` is set.
     inner: the state of the optimizer inside.
   """
 
@@ -30,7 +30,7 @@ class ExtraGradientState(NamedTuple):
 
 
 def extra_gradient(tx: optax.GradientTransformation) -> optax.GradientTransformation:
-  """Every second update starts from where the one before it started, with the gradient found where that one led.
+  """Extrapolates, and then repeats the step from where it began, with the gradient of the extrapolated point.
 
   Korpelevich 1976; Gidel et al. 2019, algorithm 2. All players have to take both updates together: a simultaneous
   move that is repeated an even number of times, as `games.gan.pair(extra_gradient=True)` has it. Where parameters are
@@ -75,7 +75,13 @@ def resting(tx: optax.GradientTransformation) -> optax.GradientTransformation:
 
 
 def constant_then_exponential(rounds: int, hold: Number = 0.5, end: Number = 0.01) -> optax.Schedule:
-  """1 for the share `hold` of `rounds`, then exponentially down to `end`, where it stays."""
+  """1 for the share `hold` of `rounds`, then exponentially down to `end`, where it stays.
+
+  Args:
+    rounds: of the run.
+    hold: in [0, 1]; with 1 it stays 1 up to the last round.
+    end: above 0.
+  """
 
   def schedule(step: Any) -> jax.Array:
     return jnp.maximum(jnp.power(end, _after(step, rounds, hold)), end)
@@ -100,7 +106,7 @@ def constant_then_linear(rounds: int, hold: Number = 0.5) -> optax.Schedule:
 
 
 def geometric(start: Number, end: Number, rounds: int) -> optax.Schedule:
-  """From `start` to `end` by equal factors in `rounds` rounds, then `end`.
+  """From `start` to `end`, both above 0, by equal factors in `rounds` rounds, then `end`.
 
   Examples:
     >>> schedule = geometric(start=1.0, end=0.01, rounds=100)
@@ -116,4 +122,4 @@ def geometric(start: Number, end: Number, rounds: int) -> optax.Schedule:
 
 def _after(step: Any, rounds: int, hold: Number) -> jax.Array:
   """The part of what comes after the share `hold` of `rounds` that is over: 0 at its start, 1 at the end."""
-  return jnp.maximum(step - hold * rounds, 0.0) / ((1.0 - hold) * rounds)
+  return jnp.maximum(step - hold * rounds, 0.0) / jnp.maximum((1.0 - hold) * rounds, 1e-6)

@@ -1,4 +1,4 @@
-"""What a run leaves to be read: its config, the metrics file, sample pictures and the loss plot."""
+"""What a run leaves to be read: its config, metrics, sample pictures and plots."""
 
 import io
 import json
@@ -113,7 +113,7 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
 
   Args:
     path: of the PNG file; its folder is made.
-    samples: [N, H, W, C] in [-1, 1], [N, 2] or [N, 1].
+    samples: [N, H, W, C] in [-1, 1], [N, D]: of points with more than two coordinates the first two are shown.
     data: real examples of the same kind, drawn behind the points; images are shown alone.
     columns: images in a row, as in `grid`.
   """
@@ -127,11 +127,14 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
     return
   from matplotlib.figure import Figure  # here, so that training does not wait for it
 
-  figure = Figure(figsize=(5, 5) if samples.shape[1] == 2 else (6, 4), layout="constrained")
+  dimensions = samples.shape[1]
+  figure = Figure(figsize=(5, 5) if dimensions > 1 else (6, 4), layout="constrained")
   axes = figure.add_subplot()
-  if samples.shape[1] == 2:
-    axes.scatter(*data.T, s=4, c="0.75", label="data")
-    axes.scatter(*samples.T, s=4, c="C0", label="generator")
+  if dimensions > 1:
+    axes.scatter(*data.T[:2], s=4, c="0.75", label="data")
+    axes.scatter(*samples.T[:2], s=4, c="C0", label="generator")
+    if dimensions > 2:
+      axes.set(xlabel=f"coordinate 1 of {dimensions}", ylabel=f"coordinate 2 of {dimensions}")
     axes.set_aspect("equal")
   else:
     low, high = np.quantile(data, [0.001, 0.999])

@@ -63,14 +63,13 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 # What torch's pickles are made of; nothing here hashes, copies or prints what it was given before looking at its type.
-_OPCODES = (
-  pickle.PROTO + pickle.STOP + pickle.MARK + pickle.GLOBAL + pickle.REDUCE + pickle.BINPERSID
-  + pickle.BINPUT + pickle.LONG_BINPUT + pickle.BINGET + pickle.LONG_BINGET
-  + pickle.NONE + pickle.NEWTRUE + pickle.NEWFALSE + pickle.BINFLOAT
-  + pickle.BININT + pickle.BININT1 + pickle.BININT2 + pickle.LONG1 + pickle.BINUNICODE + pickle.SHORT_BINSTRING
-  + pickle.EMPTY_TUPLE + pickle.TUPLE + pickle.TUPLE1 + pickle.TUPLE2 + pickle.TUPLE3
-  + pickle.EMPTY_LIST + pickle.APPEND + pickle.APPENDS + pickle.EMPTY_DICT
-)  # fmt: skip
+_NAMES = (
+  *("PROTO", "STOP", "MARK", "GLOBAL", "REDUCE", "BINPERSID", "BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"),
+  *("NONE", "NEWTRUE", "NEWFALSE", "BINFLOAT", "BININT", "BININT1", "BININT2", "LONG1"),
+  *("BINUNICODE", "SHORT_BINSTRING", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+  *("EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT"),
+)
+_OPCODES = b"".join(getattr(pickle, name) for name in _NAMES)
 
 
 class _Storage(NamedTuple):

@@ -23,8 +23,8 @@ def make(context: Context, /, *, rows: int = 8, steps: int = 10) -> Evaluation:
   "accuracy_I" of the I-th categorical code against labels, after the best one-to-one assignment. Where the data's
   factors are known: "continuous_I/FACTOR", the mutual information of the I-th continuous code with each, in nats, and
   "gap", the mutual information gap of all codes. A continuous code is drawn from Q(c | x), or, where its variance is
-  fixed, is Q's mean: which is a function of the image alone, and so tells much of a factor even where it hardly moves
-  with it. Without labels and factors there are the pictures alone.
+  fixed, is Q's mean. That is a function of the image alone, so it can tell much of a factor that hardly changes it.
+  Without labels and factors there are the pictures alone.
 
   Args:
     context: of a game that has codes and samples.

@@ -128,6 +128,17 @@ def name_of(given: str) -> str:
   return "_".join(filter(None, [Path(file).stem, variant]))
 
 
+def recorded(given: str) -> str:
+  """An experiment as a run's record names it: one of this package by its name, another one by the whole path of its
+  file, and what is neither, as a notebook or a test may name its own config, as it is given."""
+  try:
+    path, variant = file_of(given)
+  except ConfigError:
+    return given
+  ours = path.resolve().parent == EXPERIMENTS.resolve()
+  return ":".join(filter(None, [path.stem if ours else str(path.resolve()), variant]))
+
+
 def complete(config: Config) -> None:
   """Completes every section with full names and the settings that its functions take, with their defaults, in place.
 
@@ -182,7 +193,8 @@ def change(config: Config, changes: Mapping[str, Any]) -> None:
       _set(config, field, changes[field])
   if structure:
     complete(config)
-  for field in changes.keys() - set(structure):
+  others = [field for field in changes if field not in structure]
+  for field in sorted(others, key=lambda field: field.count(".")):  # a section before its settings
     _set(config, field, changes[field])
 
 

@@ -86,7 +86,7 @@ def run(config: Config, folder: Path, given: str, source: str | None = None) -> 
       _redraw(left[0], folder, name, config.train.rounds, state)
     if int(state.step) < config.train.rounds and not over:
       if writes():
-        changed = workdir.write(folder, described, _file_of(given), int(state.step), source)
+        changed = workdir.write(folder, described, configs.recorded(given), int(state.step), source)
         if changed:
           print(f"  {'':<14} the run goes on under other code: {changed}")
         for file, kept in rows.items():
@@ -164,7 +164,7 @@ def _stage_runs(config: Config, mesh: jax.sharding.Mesh) -> list[StageRun]:
       memory.check_fits(f"the picture of {picture.name or 'samples'}", jax.eval_shape(picture.draw, fresh))
     check_best(stage.config, experiment, fresh)
     shardings = shard.state_shardings(mesh, fresh, stage.config.mesh.fsdp)
-    memory.check_fits("the train state, nets and optimizers,", fresh, shardings)
+    memory.check_fits("the train state, nets and optimizers,", fresh, shardings, mesh.size)
     stage_runs.append(StageRun(stage, experiment, played, fresh, shardings, mesh))
   return stage_runs
 
@@ -401,7 +401,7 @@ def _interruptible() -> Iterator[list[int]]:
 
   def ask(number, frame):
     if asked:
-      raise KeyboardInterrupt("stopped at once; the same command goes on from the last checkpoint")
+      raise KeyboardInterrupt("stopped at once; run the same command again to resume from the last checkpoint")
     asked.append(number)
 
   if threading.current_thread() is not threading.main_thread():  # which alone may listen to signals
@@ -458,7 +458,7 @@ def _advice(bad: str, folder: Path, saved: int) -> str:
   advice = "Lower the learning rate, or choose another loss"
   if not saved:
     return f"{bad}; there is no checkpoint yet. {advice}, with another --workdir, or remove {folder} before"
-  return f"{bad}; the same command plays it again. {advice}: --from={folder}@{saved} with a --workdir of its own"
+  return f"{bad}; the same command repeats it. {advice}: --from={folder}@{saved} with a --workdir of its own"
 
 
 def check_lengths(config: Config) -> None:
@@ -494,12 +494,3 @@ def _describe(stage_run: StageRun, folder: Path, name: str, rounds: int, restore
   plan = f"finished, all {rounds:,} rounds have been played" if step == rounds else f"{plan}, up to round {rounds:,}"
   plan = f"ended after round {step:,}, for {why}; --config.eval.patience=0 plays on" if why and step != rounds else plan
   print(f"  {'workdir':<14} {folder}: {plan}", flush=True)
-
-
-def _file_of(given: str) -> str:
-  """The experiment with the whole path of its file, where it has one."""
-  try:
-    path, variant = configs.file_of(given)
-  except ConfigError:  # a name that a notebook or a test gives to a config of its own
-    return given
-  return ":".join(filter(None, [str(path.resolve()), variant]))

@@ -108,7 +108,7 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
   workdir.check(folder, described, free)
   settings = [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
   stages = configs.stages(config)
-  datasets = _datasets(stages, settings, -(-len(settings) * seeds // mesh.size))
+  datasets = _datasets(stages, settings, -(-len(settings) * seeds // mesh.size), mesh.size)
   members = [setting | {"seed": config.seed + seed} for setting in settings for seed in range(seeds)]
   played = [members[i] for i in _filled(range(len(members)), mesh)]
   values = {field: jnp.array([member[field] for member in played]) for field in grid}
@@ -127,7 +127,7 @@ def sweep(config: Config, grid: dict[str, list[float]], seeds: int, folder: Path
     last = {k: v[:, -1] for k, v in histories[-1].items() if k != "step"} | found
     rows = [member | {k: float(v[i]) for k, v in last.items()} for i, member in enumerate(members)]
     if writes():
-      workdir.write(folder, described, given)
+      workdir.write(folder, described, configs.recorded(given))
       report.write_text(folder / EVALUATION, json.dumps(explained | {"seconds": time.perf_counter() - began}, indent=2))
       _write(folder, rows, settings, histories, list(last))
     whole = shard.fetch(mesh, state)
@@ -272,19 +272,22 @@ def keep_best(
   state = member_of(states, best)
   if writes():
     shutil.rmtree(folder / BEST, ignore_errors=True)  # of the same sweep, played before
-    workdir.write(folder / BEST, configs.plain(alone), given)
+    workdir.write(folder / BEST, configs.plain(alone), configs.recorded(given))
   checkpoint.save_alone(folder / BEST / "checkpoints", state)
   if writes():
     print(f"best {config.eval.best} {rows[best][config.eval.best]:.5g}: member {best}, kept in {folder / BEST}")
 
 
-def _datasets(stages: list[configs.Stage], settings: list[dict[str, float]], on_each: int) -> list[Dataset]:
+def _datasets(
+  stages: list[configs.Stage], settings: list[dict[str, float]], on_each: int, devices: int
+) -> list[Dataset]:
   """The data of each stage, having built what every setting makes of it: what is wrong comes up here.
 
   Args:
     stages: of the sweep.
     settings: what is replaced in the config, for each.
     on_each: how many members a device plays.
+    devices: how many there are.
   """
   datasets: list[Dataset] = []
   for i, stage in enumerate(stages):
@@ -296,7 +299,7 @@ def _datasets(stages: list[configs.Stage], settings: list[dict[str, float]], on_
       state = jax.eval_shape(lambda key, game=experiment.game: train.init(game, key), jax.random.key(0))
       check_best(stage.config, experiment, state)
       of_all = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((on_each, *leaf.shape), leaf.dtype), state)
-      memory.check_fits(f"the train state of {on_each:,} members", of_all)
+      memory.check_fits(f"the train state of {on_each:,} members", of_all, devices=devices)
     assert dataset is not None
     if dataset.draw is None:
       raise ConfigError(

@@ -12,9 +12,16 @@ from gan_jax import host
 from gan_jax.errors import ConfigError
 
 
-def check_fits(what: str, shapes: Any, shardings: Any = None) -> None:
-  """Raises ConfigError if arrays of these shapes, or a device's share of them, are larger than its memory."""
-  there, leaves = _of_device(), jax.tree.leaves(shapes)
+def check_fits(what: str, shapes: Any, shardings: Any = None, devices: int = 1) -> None:
+  """Raises ConfigError if arrays of these shapes do not fit into memory.
+
+  Args:
+    what: they are, for the message.
+    shapes: of the arrays on a device.
+    shardings: of arrays of which each device has a share.
+    devices: how many of this machine hold as much.
+  """
+  there, leaves = _of_device(devices), jax.tree.leaves(shapes)
   split = jax.tree.leaves(shardings) if shardings is not None else [None] * len(leaves)
   share = lambda leaf, sharding: leaf.shape if sharding is None else sharding.shard_shape(leaf.shape)
   size = sum(math.prod(share(*pair)) * pair[0].dtype.itemsize for pair in zip(leaves, split, strict=True))
@@ -38,7 +45,8 @@ def compiled(function: Any, *arguments: Any, batch: int) -> jax.stages.Compiled:
   """
   with named(function, *arguments, batch=batch):
     program = function.lower(*arguments).compile()
-  there, size = _of_device(), of_program(program)
+  used = {device for sharding in jax.tree.leaves(program.input_shardings) for device in sharding.device_set}
+  there, size = _of_device(len(used & {*jax.local_devices()})), of_program(program)
   if there is not None and size > there:
     raise ConfigError(
       f"a chunk of rounds takes {size / 2**30:,.1f} GiB, and there are {there / 2**30:,.1f} GiB of memory. "
@@ -100,10 +108,11 @@ def _size(array: Any) -> int:
   return math.prod(array.shape) * array.dtype.itemsize
 
 
-def _of_device() -> int | None:
-  """Bytes of the first device's memory, which of a CPU is the machine's, or its container's; None where it does not
+def _of_device(devices: int = 1) -> int | None:
+  """Bytes of a device's memory; several on a CPU share the machine's, or its container's; None where it does not
   say."""
   device = jax.local_devices()[0]
   if device.platform != "cpu":
     return (device.memory_stats() or {}).get("bytes_limit")
-  return host.memory()
+  there = host.memory()
+  return there // max(devices, 1) if there is not None else None

@@ -120,7 +120,7 @@ def scanned(experiment: Experiment, state: TrainState, chunk: int) -> tuple[Cont
   began = time.perf_counter()
   compiled = run.lower(state, experiment.draw).compile()
   seconds = time.perf_counter() - began
-  return _player(run, experiment, state, chunk), seconds, peak_memory(compiled)
+  return _player(run, experiment, state, chunk), seconds, memory.of_program(compiled)
 
 
 def called(experiment: Experiment, state: TrainState) -> Contender:
@@ -180,13 +180,6 @@ def flops(experiment: Experiment) -> float:
       turn = functools.partial(train.play, game, move.players)
       total += (move.repeat - 1) * count(turn, state, batch, state.key)
   return total
-
-
-def peak_memory(compiled: jax.stages.Compiled) -> int:
-  """Bytes: of an accelerator the most in use since the process began, else what a program and its arguments take."""
-  if stats := jax.devices()[0].memory_stats():
-    return stats["peak_bytes_in_use"]
-  return memory.of_program(compiled)
 
 
 def alternate(contenders: dict[str, Contender], windows: int, seconds: float) -> dict[str, list[float]]:

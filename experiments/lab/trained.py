@@ -1,6 +1,5 @@
 """A run that experiments.run has left, loaded again."""
 
-import json
 from pathlib import Path
 
 import jax
@@ -9,6 +8,7 @@ from experiments.lab import configs
 from experiments.lab.build import Experiment, build
 from experiments.lab.configs import Config
 from experiments.lab.observer import BEST
+from experiments.lab.workdir import ENVIRONMENT
 from gan_jax import cache, report, train
 from gan_jax import checkpoint as opened
 from gan_jax.errors import ConfigError
@@ -51,9 +51,10 @@ def stage_of(workdir: str | Path, checkpoint: str) -> tuple[Config, Path, int]:
   config = configs.from_plain(described)
   if config.get("compilation_cache", True):
     cache.keep_programs()
-  environment = workdir / "environment.json"
-  if environment.exists():  # a game of one's own lies beside its config
-    configs.reachable(Path(json.loads(environment.read_text()).get("experiment", "").partition(":")[0]))
+  record = report.read_json(workdir / ENVIRONMENT) or {}
+  file = Path(str(record.get("experiment", "")).partition(":")[0])
+  if file.is_file():  # a game of one's own lies beside its config
+    configs.reachable(file)
   folder = workdir / (BEST if checkpoint == BEST else "checkpoints")
   with opened.open_folder(folder, create=False) as checkpoints:
     newest, steps = checkpoints.latest_step(), [str(step) for step in checkpoints.all_steps()]

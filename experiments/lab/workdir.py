@@ -94,7 +94,7 @@ def held(workdir: Path) -> Iterator[None]:
     except Exception as error:  # Python, Pillow and orbax raise different ones
       if not any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT)):
         raise
-      full = f"the disk that {workdir} is on is full; what was saved before stays, and is gone on from: make room"
+      full = f"the disk that {workdir} is on is full; what was saved is kept: make room, and run the same command again"
       raise ConfigError(full) from error
 
 
@@ -123,7 +123,7 @@ def _end(workdir: Path) -> None:
 def _same_again(workdir: Path) -> str:
   saved = _saved(workdir)
   where = f"round {saved:,}, the last checkpoint" if saved else "the start: there is no checkpoint yet"
-  return f"the same commands, of every process, go on from {where}"
+  return f"start every process again with its command to resume from {where}"
 
 
 def _saved(workdir: Path) -> int:

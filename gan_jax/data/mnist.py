@@ -24,7 +24,7 @@ def mnist5k(resolution: int = 28, flip: bool = False) -> Dataset:
     Dataset of "x" [resolution, resolution, 1] in [-1, 1], black -1, and "label" 0..9.
 
   Raises:
-    ValueError: a resolution below 1.
+    ConfigError: a resolution below 1, or one at which the images do not fit into memory.
   """
   return _dataset("mnist5k", *_cached(), resolution, flip)
 
@@ -43,7 +43,7 @@ def digits(resolution: int = 8, flip: bool = False) -> Dataset:
     Dataset of "x" [resolution, resolution, 1] in [-1, 1], background -1, and "label" 0..9.
 
   Raises:
-    ValueError: a resolution below 1.
+    ConfigError: a resolution below 1, or one at which the images do not fit into memory.
   """
   from sklearn import datasets  # a second to import, for a data set that few runs use
 

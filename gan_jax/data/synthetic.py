@@ -1,8 +1,8 @@
 """Distributions that are known: the standard toys for mode collapse, for fitting densities and for thin supports.
 
 Values are in the units of the distribution, not in [-1, 1] as pixels are. Every source is a sampler that never runs
-out, and `draw.args[0]` holds its true parameters. For a mixture of Gaussians these are "means" [K, D], "scales" [K] and
-"weights" [K], the latter summing to one, and its "label" is the component that an example comes from.
+out, and `Dataset.arrays` holds its true parameters. For a mixture of Gaussians these are "means" [K, D], "scales" [K]
+and "weights" [K], the latter summing to one, and its "label" is the component that an example comes from.
 """
 
 from collections.abc import Callable, Mapping, Sequence

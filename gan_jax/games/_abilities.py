@@ -10,8 +10,15 @@ from gan_jax.game import Net
 
 
 def evaluated(nets: Mapping[str, Net]) -> Callable[..., jax.Array]:
-  """`(name, params, stats, *inputs) -> output` of one of the nets as it is after training, without randomness."""
-  return lambda name, params, stats, *inputs: nets[name].apply(params[name], stats[name], *inputs, train=False)[0]
+  """`(name, params, stats, *inputs, key=None) -> output` of one of the nets as it is after training.
+
+  It is random where it is given a key and the net draws even then: pix2pix's dropout, one of several generators.
+  """
+
+  def use(name, params, stats, *inputs, key=None):
+    return nets[name].apply(params[name], stats[name], *inputs, key=key, train=False)[0]
+
+  return use
 
 
 def sampler(nets: Mapping[str, Net], latent: Callable[[jax.Array, int], jax.Array]) -> Callable[..., jax.Array]:
@@ -22,7 +29,7 @@ def sampler(nets: Mapping[str, Net], latent: Callable[[jax.Array, int], jax.Arra
 
   def sample(params, stats, key, n, latents=None):
     z, own_key = latent(key, n) if latents is None else latents, jax.random.fold_in(key, 1)
-    return nets["generator"].apply(params["generator"], stats["generator"], z, key=own_key, train=False)[0]
+    return evaluated(nets)("generator", params, stats, z, key=own_key)
 
   return sample
 

@@ -42,7 +42,8 @@ def each(net: Net, domains: int) -> Net:
 
   Returns:
     A net whose parameters and statistics have a leading axis [domains, ...]. `apply(params, stats, *inputs, domain)`
-    takes an integer or an int32 scalar, and moves the statistics of that domain alone.
+    takes an integer or an int32 scalar, and moves the statistics of that domain alone. Where one loss calls it for
+    several domains, `Forward` averages what the calls leave, so that each domain's statistics move by so much less.
   """
 
   def init(key):

@@ -47,8 +47,8 @@ def make(
     generator: latents [B, latent_dim] to data [B, ...].
     encoder: data [B, ...] to latents [B, latent_dim].
     discriminator: data and latents to raw scores [B], high for (x, E(x)).
-    loss: the discriminator's is V, of which G and E minimise that with its sides exchanged, as the paper's section 3.4
-      has it: a loss that treats both sides alike, such as `minimax` without smoothing.
+    loss: its `discriminator` alone is used, as V. G and E minimise it with real and generated data exchanged, as the
+      paper's section 3.4 has it, so it has to treat both alike: `minimax` without smoothing.
     tx: one optimizer for both players, or a mapping by name; "generator" owns E too.
     latent_dim: size of the latent z.
     prior: `(key, shape) -> z`.

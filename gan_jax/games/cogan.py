@@ -1,7 +1,7 @@
 """CoGAN: images of several domains from one latent, without pairs. Liu and Tuzel 2016, "Coupled generative adversarial
 networks":
 
-    max_{G_x, G_y} min_{D_x, D_y} V(D_x, G_x) + V(D_y, G_y),
+    min_{G_x, G_y} max_{D_x, D_y} V(D_x, G_x) + V(D_y, G_y),
 
 where the generators' first layers are the same, and so are the discriminators' last: what decides of what an image
 shows is common, and what decides of how it looks is a domain's own.

@@ -219,6 +219,6 @@ def _translating(nets: Mapping[str, Net], given: _Condition, noise: _Noise) -> d
     z_key, net_key = jax.random.split(key)
     inputs = x, *noise(z_key, len(x))
     # With a key, for dropout is the noise, and stays on (Isola et al. 2017, section 3.3).
-    return nets["generator"].apply(params["generator"], stats["generator"], *inputs, key=net_key, train=False)[0]
+    return evaluated(nets)("generator", params, stats, *inputs, key=net_key)
 
   return translations({("condition", "x"): to_x})

@@ -16,7 +16,7 @@ from gan_jax import pool
 from gan_jax.errors import ConfigError
 from gan_jax.forward import forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Scheduled, optimizer_of
-from gan_jax.games._abilities import translations
+from gan_jax.games._abilities import evaluated, translations
 from gan_jax.losses.adversarial import AdversarialLoss
 from gan_jax.losses.reconstruction import l1
 from gan_jax.optim import at
@@ -86,7 +86,7 @@ def make(
   nets: dict[str, Net] = dict(zip((*GENERATORS, *DISCRIMINATORS), (x_to_y, y_to_x, discriminator_x, discriminator_y)))
 
   def translator(net):
-    return lambda params, stats, key, x: nets[net].apply(params[net], stats[net], x, key=key, train=False)[0]
+    return lambda params, stats, key, x: evaluated(nets)(net, params, stats, x, key=key)
 
   first, second = data.domains
   judge = _discriminators_loss(nets, loss, data.domains)

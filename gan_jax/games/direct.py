@@ -1,10 +1,11 @@
 """Translation by one generator and one discriminator, without a way back. Taigman, Polyak and Wolf 2017, "Unsupervised
-cross-domain image generation", equations 3 to 6, in which G reads the image itself and not f of it:
+cross-domain image generation", equations 3 to 6, in which G reads the image itself and not f of it,
+and D has two classes and not three: it judges G(x) alone, and not G(y):
 
     L_D = V(D, G),    L_G = V(G, D) + alpha ||f(x) - f(G(x))||^2 + beta ||G(y) - y||^2.
 
-Nothing but the shape of a shallow G keeps what an image shows; of a deeper one, the second term does: f, a trained
-network that is left as it is, has to find the same in the translation.
+Without f only a shallow G keeps what an image shows, by its shape. For a deeper one the second term asks that f, a
+trained network that is left as it is, gives the translation the same features.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -78,7 +79,7 @@ def make(
 
   judge = _discriminator_loss(nets, data.domains, loss)
   generate = _generator_loss(known, data.domains, loss, consistency_weight, identity_weight)
-  translate = lambda params, stats, key, images: evaluated(nets)("generator", params, stats, images)
+  translate = lambda params, stats, key, images: evaluated(nets)("generator", params, stats, images, key=key)
   losses = {"discriminator": judge, "generator": generate}
   play = lambda tx: Game(
     nets=nets,

@@ -23,7 +23,7 @@ def make(
   discriminator_steps: int = 1,
   **shared: Any,
 ) -> Game:
-  """The f-GAN game, with `simultaneous` by the paper's single-step method; `gan.pair` has the other arguments.
+  """The f-GAN game; `simultaneous` is the paper's single-step method, algorithm 1. `gan.pair` has the other arguments.
 
   The discriminator logs "bound", a lower bound of the divergence in nats, as far as a batch can tell.
 

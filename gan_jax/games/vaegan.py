@@ -1,11 +1,11 @@
-"""VAE-GAN: a variational autoencoder whose decoder is a GAN's generator. Larsen, Sonderby, Larochelle and Winther 2016,
+"""VAE-GAN: a variational autoencoder whose decoder is a GAN's generator. Larsen, Sønderby, Larochelle and Winther 2016,
 "Autoencoding beyond pixels using a learned similarity metric", algorithm 1:
 
     L_prior = KL(q(z|x) || N(0, I)),    L_llike = -E_q[log N(f(x); f(G(z)), I)],    L_GAN = V(D, G),
-    Enc minimises L_prior + L_llike,    G minimises gamma L_llike - L_GAN,    D minimises -L_GAN,
+    Enc minimises L_prior + L_llike,    G minimises gamma L_llike + L_GAN,    D minimises -L_GAN,
 
 where f(x) is what a layer of the discriminator makes of x, or x itself, and L_GAN sees reconstructions G(z) with
-z ~ q(z|x) and samples G(z) with z ~ N(0, I) beside data.
+z ~ q(z|x) and samples G(z) with z ~ N(0, I) beside data. Algorithm 1 writes L_GAN with the other sign in both steps.
 """
 
 from collections.abc import Callable, Mapping

@@ -28,7 +28,7 @@ def make(*, generator: Net, critic: Net, clip: Number = 0.01, critic_steps: int 
     generator: latents [B, latent_dim] to data [B, ...].
     critic: data [B, ...] to raw scores [B].
     clip: largest absolute value of a weight of the critic. Layers with a parameter "scale", batch norm and other norms,
-      are not clipped.
+      are not clipped. The authors' code clips these too, which would leave a norm a gain of at most `clip`.
     critic_steps: critic moves a round, each with a batch and latents of its own.
   """
 

@@ -81,7 +81,8 @@ def make(
       training one for "teacher".
     data: its domains, and how many labels there are.
     reconstruction_weight, domain_weight, semantic_weight, adversarial_weight: of L_rec, L_dann, L_sem and L_gan. Norms
-      are means over pixels or entries, that of L_rec a mean square.
+      are means over pixels or entries, that of L_rec a mean square; L_dann is the mean over domains, of two half of the
+      above.
     teacher_weight: of L_teach, which is of the first domain. None leaves T out.
     pretraining: T learns the labels of the first domain, and nobody else moves: the first stage of a run.
 

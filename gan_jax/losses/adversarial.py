@@ -1,7 +1,8 @@
 """Adversarial losses on raw scores: what the discriminator and the generator each minimise.
 
 A score is what the discriminator's last layer gives, before any output activation; for the losses of Goodfellow et al.
-it is the logit of "real". All are written with `softplus`, so that scores of +-500 give finite values and gradients.
+it is the logit of "real". Those with logarithms are written with `softplus`, so that scores of +-500 give finite values
+and gradients.
 """
 
 from collections.abc import Callable

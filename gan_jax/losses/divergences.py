@@ -15,7 +15,7 @@ Normalisation is that of their tables 1 and 6: the Jensen-Shannon divergence is 
 there, and that is what `conjugate` gives: for Pearson below -2, total variation below -1/2, alpha > 1 below -1/(alpha
 - 1). Values are in nats.
 
-D_f(P||Q) with the data second is the divergence of `swapped(f)`, u f(1/u), with the data first.
+D_f(P_G||P_data), with the data second, is D_g(P_data||P_G) with g(u) = u f(1/u).
 """
 
 import functools
@@ -637,8 +637,7 @@ def fgan(
 
   Args:
     divergence: which f.
-    data_first: D_f(P_data||P_G), eq. 6; otherwise D_f(P_G||P_data), the orientation of the VDM algorithm, in which the
-      generator minimises E[g_f(V(G(z)))].
+    data_first: D_f(P_data||P_G), eq. 6; otherwise D_f(P_G||P_data), in which the generator minimises E[g_f(V(G(z)))].
     generator_step: "minimax" descends the bound itself; "alternative" is their section 3.2, which starts faster and has
       another fixed point: the generator maximises E[g_f(V(G(z)))] rather than E[f*(g_f(V(G(z))))]. With the data
       second it minimises E[f*(g_f(V(G(z))))] rather than E[g_f(V(G(z)))].

@@ -338,11 +338,7 @@ _RULES: tuple[tuple[str, Callable[[Sequence[Row], _Players], _Sign | None], tupl
     ),
   ),
   ("the discriminator is too strong", _strong, _AGAINST_STRENGTH),
-  (
-    "the discriminator is too weak",
-    _weak,
-    (_no_slower("discriminator", "generator"), _MORE_STEPS, _FASTER, _SLOWER_GENERATOR),
-  ),
+  ("the discriminator is too weak", _weak, _AGAINST_WEAKNESS),
   ("the players oscillate", _oscillating, (_penalised, _NOISE, _SLOWER, _SLOWER_GENERATOR)),
   ("modes are collapsing", _collapsing, (_penalised, _NOISE, _SLOWER_GENERATOR, _LARGER_BATCH)),
   ("memorising", _by_heart, _AGAINST_MEMORISING),

@@ -70,7 +70,7 @@ class SpectralNorm(nn.Module):
     fixed, u = jax.lax.stop_gradient((matrix, variable.value))
     if train:
       variable.value = u = _unit(_unit(fixed @ u) @ fixed)
-    # A moving average of u has not length one.
+    # An average of unit vectors does not have length one.
     u = _unit(u)
     return _unit(fixed @ u) @ matrix @ u
 

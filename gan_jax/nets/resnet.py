@@ -1,8 +1,8 @@
 """SN-GAN's residual networks, from Miyato et al., "Spectral normalization for generative adversarial networks" (ICLR
 2018), appendix B.4, with the conditional batch norm of Miyato and Koyama 2018 in the generator.
 
-Two numbers describe the paper's nets and others of their kind: `width`, the channels next to the image, doubled at each
-halving of the size up to `widest`. Equal numbers, 256 in G and 128 in D, are table 4's, for CIFAR-10 at 32x32.
+`width` is the number of channels next to the image; it doubles at each halving of the size, up to `widest`. With both
+256 in G and 128 in D the nets are table 4's, for CIFAR-10 at 32x32.
 
 An upsampling or a pooling and the 3x3 convolution beside it are one convolution of stride 2 with a 4x4 kernel, made of
 the 3x3 one: the same function for fewer products. Weights start as the authors' code has them: uniform with a variance

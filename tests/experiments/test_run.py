@@ -454,7 +454,7 @@ def test_a_run_that_went_astray_says_how_to_go_on(tmp_path):
   loop.run(config, tmp_path / "run", "run")
   away = config.copy_and_resolve_references()
   away.train.rounds, away.optimizer.discriminator.learning_rate = 40, 1e30
-  with pytest.raises(FloatingPointError, match="in round 21; the same command plays it again") as error:
+  with pytest.raises(FloatingPointError, match="in round 21; the same command repeats it") as error:
     loop.run(away, tmp_path / "away", "run", f"{tmp_path / 'run'}@20")
   (source,) = re.findall(r"--from=(\S+) with a --workdir of its own", str(error.value))
   assert source == f"{tmp_path / 'away'}@20"

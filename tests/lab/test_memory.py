@@ -13,9 +13,9 @@ def test_the_size_of_arrays_is_counted(monkeypatch):
   """3 x 4 float32 and 8 bfloat16 are 64 bytes."""
   shapes = {"a": jax.ShapeDtypeStruct((3, 4), jnp.float32), "b": jax.ShapeDtypeStruct((8,), jnp.bfloat16)}
   for there in (64, None):
-    monkeypatch.setattr(memory, "_of_device", lambda there=there: there)
+    monkeypatch.setattr(memory, "_of_device", lambda devices, there=there: there)
     memory.check_fits("it", shapes)
-  monkeypatch.setattr(memory, "_of_device", lambda: 63)
+  monkeypatch.setattr(memory, "_of_device", lambda devices: 63)
   with pytest.raises(ConfigError, match=r"it takes 0.0 GiB, and there are 0.0 GiB"):
     memory.check_fits("it", shapes)
 
@@ -49,9 +49,9 @@ def test_a_program_that_does_not_fit_is_refused_before_it_runs(monkeypatch):
   """x [2^20] in float32 and its sine, with nothing kept between, are 8 MiB."""
   x = jax.ShapeDtypeStruct((2**20,), jnp.float32)
   play = jax.jit(jnp.sin)
-  monkeypatch.setattr(memory, "_of_device", lambda: 2**23)
+  monkeypatch.setattr(memory, "_of_device", lambda devices: 2**23)
   assert memory.compiled(play, x, batch=4)(jnp.zeros(2**20)).shape == (2**20,)
-  monkeypatch.setattr(memory, "_of_device", lambda: 2**23 - 1)
+  monkeypatch.setattr(memory, "_of_device", lambda devices: 2**23 - 1)
   with pytest.raises(ConfigError, match=r"takes 0.0 GiB.*data.batch_size = 4 .*float32 \[1048576\] \(0.00 GiB\)"):
     memory.compiled(play, x, batch=4)
 
@@ -70,3 +70,19 @@ def test_a_container_may_have_less_than_its_machine(monkeypatch, tmp_path):
   for text, expected in (("1000000\n", 1_000_000), ("max\n", machine), (f"{10 * machine}\n", machine)):
     (tmp_path / "memory.max").write_text(text)
     assert host.memory() == memory._of_device() == expected
+
+
+def test_the_devices_of_a_cpu_share_its_memory(monkeypatch):
+  """x [2^20] in float32 and its sine are 8 MiB on each of two devices."""
+  mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2])
+  on_both = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+  play = jax.jit(jnp.sin, in_shardings=on_both, out_shardings=on_both)
+  x = jax.ShapeDtypeStruct((2**20,), jnp.float32)
+  monkeypatch.setattr(host, "memory", lambda: 2**24)
+  memory.compiled(play, x, batch=4)
+  memory.check_fits("it", x, devices=4)
+  monkeypatch.setattr(host, "memory", lambda: 2**24 - 1)
+  memory.compiled(jax.jit(jnp.sin), x, batch=4)
+  for check in (lambda: memory.compiled(play, x, batch=4), lambda: memory.check_fits("it", x, devices=4)):
+    with pytest.raises(ConfigError, match=r"takes 0.0 GiB"):
+      check()
