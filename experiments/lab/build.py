@@ -99,7 +99,10 @@ def build_game(
   settings = names.resolve_settings({k: v for k, v in config.game.items() if k != "name"}, "game")
   for needed, parameter in taken.items():
     if parameter.default is parameter.empty and needed not in settings:
-      raise ConfigError(f"game.{needed} is missing: {name} has no default for it")
+      nets = ", ".join(sorted(config.nets)) or "none"
+      raise ConfigError(
+        f"game.{needed} is missing: {name} has no default for it. Or is it a net? config.nets has {nets}"
+      )
   specs = names.call("game", module.specs, data, **settings)
   nets = {role: wrap_net(net) for role, net in build_nets(config, specs).items()}
   accepted = inspect.signature(module.make).parameters
