@@ -3,7 +3,7 @@
     python -m experiments.run --config=dcgan
     python -m experiments.run --config=dcgan:stacked     # three digits as colour channels: 1,000 modes
 
-Two CPU cores where nothing else runs: 4,000 rounds in two to five minutes. Seeds 10 to 12: Frechet distance of a
+Two CPU cores where nothing else runs: 4,000 rounds in two to five minutes. Seeds 10 to 12: Fréchet distance of a
 classifier's features 26.9 (19.9 to 26.9; real data 6.9), class entropy 2.286 (2.273 to 2.289) of 2.303. A logistic
 regression of the discriminator's features names 92.4% of held-out digits after 500 labels, of the pixels 85.0%.
 """

@@ -2,7 +2,7 @@
 
     python -m experiments.run --config=lsgan
 
-Seeds 10 to 12, 4,000 rounds: Frechet distance of a classifier's features 23.8 (22.0 to 25.3; real data 6.9; dcgan
+Seeds 10 to 12, 4,000 rounds: Fréchet distance of a classifier's features 23.8 (22.0 to 25.3; real data 6.9; dcgan
 26.9), class entropy 2.294 (2.289 to 2.294) of 2.303. Most digits can be read; a few have a stroke too many or too few.
 """
 

@@ -2,7 +2,7 @@
 
     python -m experiments.run --config=mgan
 
-Seeds 10 to 12, eight minutes on one core each: Frechet distance of a classifier's features 16.4 (14.2 to 16.5; real
+Seeds 10 to 12, eight minutes on one core each: Fréchet distance of a classifier's features 16.4 (14.2 to 16.5; real
 data 7.4), class entropy 2.294 (2.293 to 2.298) of 2.303, precision 0.88, recall 0.90. One digit in six is broken or in
 specks.
 """

@@ -7,8 +7,8 @@
 
 On DCGAN's networks, seeds 10 to 12, twelve minutes on one core each: Fréchet distance of a classifier's features 12.4
 (11.6 to 12.5; real data 7.4), class entropy 2.29 of 2.303, precision 0.87, recall 0.96; learning rates that do not fall
-gave 14.2 (8.4 to 15.3). One digit in six has a stroke that is broken or too much. At width 32, for 2,400 rounds in seven
-minutes, it was 28.0; with augmentation it learns more slowly: docs/baselines.md.
+gave 14.2 (8.4 to 15.3). One digit in six has a stroke that is broken or too much. At width 32, for 2,400 rounds in
+seven minutes, it was 28.0; with augmentation it learns more slowly: docs/baselines.md.
 
 The paper's networks for 32x32 are those of r3gan:paper with --config.nets.PLAYER.width=768, widest=768, blocks=2 and
 group=16 for both players. Here they have 8 to 64 channels, one block at each size, and groups of 32 channels: fewer

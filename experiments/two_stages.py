@@ -5,7 +5,7 @@ python -m experiments.run --config=two_stages
 The second stage starts from the hidden layers of the first; what has another shape, the first and last layers, starts
 anew, and so do the optimizers.
 
-Seeds 10 to 12: Frechet distance of a classifier's features 149 (130 to 155), class entropy 2.21 (2.20 to 2.22) of
+Seeds 10 to 12: Fréchet distance of a classifier's features 149 (130 to 155), class entropy 2.21 (2.20 to 2.22) of
 2.303.
 """
 

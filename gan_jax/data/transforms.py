@@ -13,7 +13,7 @@ def fit(images: np.ndarray, resolution: int | None = None) -> np.ndarray:
   Images that have that size already are left as they are. MNIST-shaped ones, 28x28 with one channel, are padded with
   black to 32x32, as is standard, which leaves the pen strokes untouched. All else is cropped to its central square,
   and resampled with Pillow's bicubic filter, which widens as it shrinks an image and so does not alias; the choice of
-  filter moves the Frechet distance (Parmar et al., 2022, On Aliased Resizing and Surprising Subtleties in GAN
+  filter moves the Fréchet distance (Parmar et al., 2022, On Aliased Resizing and Surprising Subtleties in GAN
   Evaluation).
 
   Args:

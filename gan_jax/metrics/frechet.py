@@ -1,4 +1,4 @@
-"""The Frechet distance of two sets of features, as if both were Gaussian. Dowson and Landau 1982; Heusel et al. 2017.
+"""The Fréchet distance of two sets of features, as if both were Gaussian. Dowson and Landau 1982; Heusel et al. 2017.
 
 On the host, in float64. Of features of InceptionV3 it is the FID; of others it is not comparable with published
 numbers. State the features and the numbers of samples with it.

@@ -1,4 +1,4 @@
-"""The kernel distance of two sets of features (KID), which has no bias. Binkowski et al. 2018."""
+"""The kernel distance of two sets of features (KID), which has no bias. Bińkowski et al. 2018."""
 
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ class Kid(NamedTuple):
 def kid(x: np.ndarray, y: np.ndarray) -> Kid:
   """The unbiased estimate of MMD^2 under the kernel (x.y / d + 1)^3, over all pairs, in float64.
 
-  Papers report the mean over random subsets of 1,000 (Binkowski et al. 2018), whose expectation is the same and whose
+  Papers report the mean over random subsets of 1,000 (Bińkowski et al. 2018), whose expectation is the same and whose
   spread is larger; this is that estimate for a single subset of everything. Its standard error comes from leaving out
   each sample in turn, so that neither a seed nor a size of subsets decides it.
 

@@ -1,6 +1,6 @@
 """Are samples like the data, and is all of the data there? Precision and recall, density and coverage.
 
-Kynkaanniemi et al. 2019 (improved precision and recall); Naeem et al. 2020 (density and coverage).
+Kynkäänniemi et al. 2019 (improved precision and recall); Naeem et al. 2020 (density and coverage).
 """
 
 from typing import NamedTuple

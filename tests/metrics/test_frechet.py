@@ -1,4 +1,4 @@
-"""The Frechet distance against closed forms, SciPy's sqrtm, and singular values of the features themselves."""
+"""The Fréchet distance against closed forms, SciPy's sqrtm, and singular values of the features themselves."""
 
 import functools
 
