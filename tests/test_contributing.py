@@ -76,9 +76,8 @@ def test_a_mistake_in_a_setting_of_ones_own_ends_in_one_message(elsewhere, tmp_p
 
 
 def test_arrays_of_ones_own_as_the_readme_has_them():
-  (block,) = re.findall(
-    r"```python\n(import jax\nfrom gan_jax.data.dataset.*?)```", (ROOT / "README.md").read_text(), re.S
-  )
+  readme = (ROOT / "README.md").read_text()
+  (block,) = re.findall(r"```python\n(import jax\nfrom gan_jax.data.dataset.*?)```", readme, re.S)
   images = np.arange(100 * 12, dtype=np.uint8).reshape(100, 2, 2, 3)
   given = {"images": images, "held_out": images[:10], "labels": np.arange(100, dtype=np.int32) % 10, "jax": jax}
   exec(block, given)

@@ -132,3 +132,9 @@ def test_an_entry_moves_with_all_its_arrays():
   _, state = tx.update({"a": jnp.ones((2, 1)), "b": jnp.ones((2, 1))}, state, params)
   updates, _ = tx.update({"a": jnp.zeros((2, 1)), "b": jnp.array([[1.0], [0.0]])}, state, params)
   assert float(updates["a"][0, 0]) != 0.0 and float(updates["a"][1, 0]) == float(updates["b"][1, 0]) == 0.0
+
+
+@pytest.mark.parametrize("schedule", [optim.constant_then_linear, optim.constant_then_exponential])
+def test_a_rate_that_is_held_to_the_end_stays_1(schedule):
+  rate = schedule(100, hold=1.0)
+  assert [float(rate(step)) for step in (0, 50, 99)] == [1.0, 1.0, 1.0]

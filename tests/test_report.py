@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from PIL import Image
 
 from gan_jax import report
@@ -132,3 +133,14 @@ def test_metrics_that_were_not_finite_are_read_as_none(tmp_path):
   path = tmp_path / "metrics.jsonl"
   report.append_metrics(path, rows)
   assert report.read_metrics(path) == rows
+
+
+def test_of_points_in_space_the_first_two_coordinates_are_shown(tmp_path, monkeypatch):
+  drawn = []
+  monkeypatch.setattr(Axes, "scatter", lambda self, *xy, **rest: drawn.append(np.stack(xy)))
+  monkeypatch.setattr(Axes, "legend", lambda self, **rest: drawn.append((self.get_xlabel(), self.get_ylabel())))
+  data, samples = np.arange(12.0).reshape(4, 3), np.arange(6.0).reshape(2, 3)
+  report.save_samples(tmp_path / "a.png", samples, data)
+  np.testing.assert_array_equal(drawn[0], data.T[:2])
+  np.testing.assert_array_equal(drawn[1], samples.T[:2])
+  assert drawn[2] == ("coordinate 1 of 3", "coordinate 2 of 3")

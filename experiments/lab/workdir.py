@@ -114,7 +114,9 @@ def _hold(workdir: Path, stack: contextlib.ExitStack) -> None:
 
 def _end(workdir: Path) -> None:
   """Says in the record of a run's last start up to which round it was kept, where that does not say it yet."""
-  record = report.read_json(workdir / ENVIRONMENT) or {}
+  record = {}
+  with contextlib.suppress(ConfigError):  # of a file that is damaged; the next start says so
+    record = report.read_json(workdir / ENVIRONMENT) or {}
   if (workdir / "checkpoints").is_dir() and record.get("starts") and record["starts"][-1].get("to_round") is None:
     record["to_round"] = record["starts"][-1]["to_round"] = _saved(workdir)
     report.write_text(workdir / ENVIRONMENT, json.dumps(record, indent=2))

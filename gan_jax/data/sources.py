@@ -51,7 +51,7 @@ def source(name: str) -> Callable[..., Dataset]:
   """
   kind, colon, place = name.partition(":")
   if colon and kind in PLACES and not place:
-    raise ConfigError(f"data.name is {name!r}, give what it reads after the colon, {kind}:PLACE")
+    raise ConfigError(f"data.name is {name!r}; give what it reads after the colon, {kind}:PLACE")
   if colon and kind in PLACES:
     return functools.partial(_imported(PLACES[kind]), place)
   if (

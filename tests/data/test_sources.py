@@ -37,7 +37,7 @@ def test_a_function_of_ones_own_is_a_source(monkeypatch):
     ("qqqq", "Accepted are, among others, digits, folder:, grid25"),
     ("foldr:/images", "data.name is 'foldr:/images', which is not known.*Did you mean 'folder:'"),
     ("idx:/nowhere/at/all", "/nowhere/at/all"),
-    ("folder:", "data.name is 'folder:', and behind the colon is to stand which: folder:PLACE"),
+    ("folder:", "data.name is 'folder:'; give what it reads after the colon, folder:PLACE"),
   ],
 )
 def test_names_that_are_not_there(name, message):

@@ -63,6 +63,17 @@ def test_files_are_translated_as_the_averaged_generators_do(trained, tmp_path):
   assert np.abs(given - other).max() > 0.02  # the other generator would have given something else
 
 
+def test_a_damaged_environment_is_named(trained):
+  environment = trained / "run" / "environment.json"
+  kept = environment.read_text()
+  try:
+    environment.write_text(kept[:20])
+    with pytest.raises(ConfigError, match=r"environment.json is damaged"):
+      load(trained / "run")
+  finally:
+    environment.write_text(kept)
+
+
 def test_pictures_of_both_directions_are_left(trained):
   shown = sorted(p.name for p in (trained / "run" / "samples").glob("0*.png"))
   kinds = ("hidden_x_in_y", "hidden_y_in_x", "x_to_y", "y_to_x")
@@ -80,6 +91,7 @@ def test_pictures_of_both_directions_are_left(trained):
   [
     (["--workdir={run}"], "which images"),
     (["--workdir={run}", "nothing.png"], "there is no file nothing.png"),
+    (["--workdir={run}", "--checkpoint=7", "{image}"], "has no checkpoint 7; it has 4"),
     (["--workdir={run}", "{image}", "{twin}"], "would both become"),
     (["--workdir={run}", "{text}"], "cannot be read as an image"),
     (["--workdir={run}", "--out={folder}", "{image}"], "would overwrite"),
@@ -141,7 +153,7 @@ ways = {direction: lambda params, stats, key, x, grey=grey: grey + 0.0 * x for d
 dataset = Dataset("toy", (4, 4, 1), 0, None, None, {}, domains=("a", "b", "c"))
 experiment = types.SimpleNamespace(game=Game({}, {}, (), **translations(ways)), dataset=dataset)
 state = types.SimpleNamespace(params={}, stats={}, ema={}, step=7)
-translate.load = lambda workdir: (experiment, state)
+translate.load = lambda workdir, checkpoint: (experiment, state)
 translate.cli.start(translate.main, takes_arguments=True)
 """
   command = [sys.executable, "-c", code, "--workdir=run", *map(str, arguments)]

@@ -117,3 +117,15 @@ def test_specs_and_refusals():
   np.testing.assert_allclose(found[:, 0], bent(G, np.array(X["x"])), rtol=1e-5)
   with pytest.raises(ConfigError, match="translates x to y"):
     game.translate(state.params, state.stats, KEY, BATCH["y"], "y", "x")
+
+
+def test_a_generator_that_draws_when_it_translates_is_given_the_key():
+  """As dropout that stays on: its noise is that of the key, and other keys give other images."""
+  apply = lambda p, s, u, key=None, train=True: (p["a"] * u + jax.random.normal(key, u.shape), s)
+  noisy = Net(lambda key: ({"a": jnp.array(G)}, {}), apply)
+  nets = {"generator": noisy, "discriminator": slope(D)}
+  game = direct.make(**nets, loss=adversarial.least_squares(), tx=optax.sgd(0.1), data=DATA)
+  state = train.init(game, KEY)
+  translated = lambda key: game.translate(state.params, state.stats, key, BATCH["x"], "x", "y")
+  np.testing.assert_allclose(translated(KEY), G * BATCH["x"] + jax.random.normal(KEY, (3, 1)), rtol=1e-6)
+  assert not np.allclose(translated(KEY), translated(jax.random.key(1)))

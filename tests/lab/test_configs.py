@@ -244,3 +244,20 @@ def test_flags_with_a_space_are_flags_with_an_equals_sign():
   )
   assert (rest, given) == (["run", "--workdir=x"], "fgan_kl")
   assert changes == {"train.rounds": "-5", "a": "b"}
+
+
+def test_a_section_is_changed_before_its_settings_in_whatever_order_they_are_given():
+  section = {"name": "optax.adam", "learning_rate": 1.0}
+  changes = {"optimizer.generator.learning_rate": 0.5, "optimizer.generator": section}
+  for given in (changes, dict(reversed(changes.items()))):
+    config = configs.load("vanilla")
+    configs.change(config, given)
+    assert config.optimizer.generator.learning_rate == 0.5
+
+
+def test_an_experiment_is_recorded_by_name_or_by_the_path_of_its_file(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "mine.py").write_text("def get_config(): ...")
+  assert configs.recorded("fgan:kl") == configs.recorded(str(ROOT / "experiments" / "fgan.py:kl")) == "fgan:kl"
+  assert configs.recorded("mine.py:a") == f"{tmp_path / 'mine.py'}:a"
+  assert configs.recorded("a run of a notebook") == "a run of a notebook"
