@@ -74,7 +74,7 @@ def run(config: Config, folder: Path, given: str, source: str | None = None) -> 
   with workdir.held(folder), checkpoint.open_folder(folder / "checkpoints") as checkpoints:
     workdir.check(folder, described, workdir.LENGTH, config.train.rounds)  # again: another may have begun and ended
     left, state, rows, source = _found(folder, source, config, checkpoints, stage_runs)
-    _mention(rows[health.METRICS], 0 if state is None else int(state.step))
+    _mention(rows[health.METRICS], 0 if state is None else int(state.step), config.log.every)
     why = ended(rows[health.METRICS], config.eval)
     over = shard.any_process(bool(why))
     if writes():
@@ -187,12 +187,20 @@ def _found(
   return left, state, rows, source
 
 
-def _mention(rows: list[dict[str, float]], played: int) -> None:
-  """Says of which of the rounds that are played there are no metrics."""
-  last = int(rows[-1]["step"]) if rows else 0
-  if last < played and writes():
-    lost = f"{last + 1:,} to {played:,}, already played"
-    print(f"{health.METRICS} has no lines of rounds {lost}; curves have a gap there")
+def _mention(rows: list[dict[str, float]], played: int, every: int) -> None:
+  """Says of which of the rounds that are played there are no metrics.
+
+  A line is of as many rounds as log.every has, now or then: lines are lost where one is further from the line before it
+  than that, and than both lines beside the two are.
+  """
+  steps = [0, *(int(row["step"]) for row in rows)]
+  apart = [after - before for before, after in itertools.pairwise(steps)]
+  beside = lambda i: max(apart[max(i - 1, 0) : i] + apart[i + 1 : i + 2], default=every)
+  lost = [(steps[i] + 1, steps[i + 1] - every) for i, length in enumerate(apart) if length > max(every, beside(i))]
+  lost += [(steps[-1] + 1, played)] if steps[-1] < played else []
+  if lost and writes():
+    rounds = " and ".join(f"{first:,} to {last:,}" for first, last in lost)
+    print(f"{health.METRICS} has no lines of rounds {rounds}, already played; curves have a gap there")
 
 
 def _restored(checkpoints: Any, stage_runs: list[StageRun]) -> tuple[list[StageRun], TrainState | None]:

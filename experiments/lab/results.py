@@ -178,13 +178,17 @@ def _changes(config: Mapping[str, Any], experiment: str) -> str:
 def _measure(name: str, described: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
   values = [float(row[name]) for row in rows]
   label = described["explained"].get(name, {"label": name})["label"]
-  said = f"{label} {statistics.median(values):.3g}"
+  said = f"{label} {_number(statistics.median(values))}"
   if max(values) > min(values):
-    said += f" ({min(values):.3g} to {max(values):.3g})"
+    said += f" ({_number(min(values))} to {_number(max(values))})"
   for end, what in ((quality.FLOOR, "real data"), (quality.MOST, "at most")):
     if name + end in rows[0]:
-      said += f", {what} {statistics.median(float(row[name + end]) for row in rows):.3g}"
+      said += f", {what} {_number(statistics.median(float(row[name + end]) for row in rows))}"
   return said
+
+
+def _number(value: float) -> str:
+  return f"{value:,.0f}" if abs(value) >= 1_000 else f"{value:.3g}"
 
 
 def _protocol(protocol: Mapping[str, Mapping[str, Any]]) -> str:
