@@ -204,7 +204,7 @@ def test_torch_that_is_not_there_is_told(monkeypatch):
   monkeypatch.setattr(bench.importlib.util, "find_spec", lambda name: None)
   with flagsaver.flagsaver():
     flags.FLAGS(["bench", "--torch", "--only=ring8_64"])
-    with pytest.raises(ValueError, match=r"--torch needs PyTorch.*pip install -e '\.\[bench\]'"):
+    with pytest.raises(ValueError, match=r"--torch needs PyTorch.*pip install 'gan_jax\[bench\]'"):
       bench.main()
 
 

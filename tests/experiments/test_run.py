@@ -513,7 +513,10 @@ MISTAKES = {
   "IDX folder missing": ([FGAN, "--config.data.name=idx:/nowhere/at/all"], ["/nowhere/at/all"]),
   "seed too large": ([FGAN, "--config.seed=9223372036854775808"], ["seed is 9223372036854775808", "2^32 - 1"]),
   "seed below 0": ([FGAN, "--config.seed=-1"], ["seed is -1", "from 0"]),
-  "images of terabytes": ([FGAN, "--config.data.resolution=100000"], ["does not fit into memory", "TiB"]),
+  "images of terabytes": (
+    [FGAN, "--config.data.resolution=100000"],
+    ["resolution is 100000: 5,000 images then take", "GiB"],
+  ),
   "latents of terabytes": ([FGAN, "--config.game.latent_dim=1000000000"], ["takes", "GiB of memory"]),
   "not a Boolean": ([FGAN, "--config.eval.highest=maybe"], ["eval.highest is given as 'maybe'", "False"]),
   "a section for a value": ([FGAN, "--config.eval.samples=1000"], ["eval.samples is a section", "eval.samples.n"]),

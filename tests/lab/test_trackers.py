@@ -116,7 +116,9 @@ def test_weights_and_biases_gets_one_run_offline(tmp_path, monkeypatch):
 @pytest.mark.parametrize("log", [{"tensorboard": True}, {"wandb": "mine"}])
 def test_a_package_that_is_missing_is_named_before_anything_is_written(tmp_path, monkeypatch, log):
   monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-  with pytest.raises(ValueError, match=r"log\.\w+ needs \w+, which is not installed: pip install -e '\.\[trackers\]'"):
+  with pytest.raises(
+    ValueError, match=r"log\.\w+ needs \w+, which is not installed: pip install 'gan_jax\[trackers\]'"
+  ):
     loop.run(config_with(**log), tmp_path / "run", "run")
   assert not (tmp_path / "run").exists()
 
