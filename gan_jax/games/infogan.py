@@ -123,9 +123,8 @@ def make(
 ) -> Game:
   """The game of a generator against a trunk with two heads.
 
-  Both players log L_I of each code in nats, "information_categorical_0", "information_continuous_0", ...; with a fixed
-  variance the loss keeps that, and what is logged has the one that fits the batch best. `sample` takes `codes`, [n,
-  Codes.size].
+  Both players log L_I of each code in nats, "information_categorical_0", "information_continuous_0", ...: of a fixed
+  variance, which the loss keeps, with the one that fits the batch best. `sample` takes `codes`, [n, Codes.size].
 
   Args:
     generator, trunk: latents [B, latent_dim] to data [B, ...]; data to features [B, F].
