@@ -60,7 +60,7 @@ def exchange(pool: Pool, key: jax.Array, images: jax.Array) -> tuple[Pool, jax.A
     >>> import jax
     >>> import jax.numpy as jnp
     >>> pool, shown = exchange(init((1,), size=2), jax.random.key(0), jnp.array([[1.0], [2.0]]))
-    >>> int(pool.count), shown.tolist()  # until it is full, what comes in is what is shown
+    >>> int(pool.count), shown.tolist()  # until the pool is full, new images are returned
     (2, [[1.0], [2.0]])
   """
   if pool.images is None:

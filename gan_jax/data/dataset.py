@@ -30,8 +30,8 @@ class Dataset(NamedTuple):
     size: number of training examples; None for a sampler, which never runs out; of unpaired data the smallest domain's.
     draw: `(key, n) -> {"x": [n, *shape] float32, "label": [n] int32 where there are labels}`; pure, so it may be
       jitted, scanned and vmapped. Images are in [-1, 1]. Examples are drawn independently, with replacement. It is a
-      pytree whose leaves are the arrays it reads: hand it to a jitted function as an argument, so that the
-      data is not a constant of the program. None where the images do not fit into memory and are streamed.
+      pytree whose leaves are the arrays it reads: hand it to a jitted function as an argument, so that XLA
+      does not embed the data in the program. None where the images do not fit into memory and are streamed.
     test: the held-out split as stored (see `decode`), never seen by `draw` nor `stream`.
     domains: the batch's keys that are data: ("x",), or several, such as ("x", "y"), where it is unpaired.
     arrays: what `draw` reads, by name: the training examples as stored ("x", "label", "y", "label_y", "condition"), or
