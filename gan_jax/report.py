@@ -113,7 +113,7 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
 
   Args:
     path: of the PNG file; its folder is made.
-    samples: [N, H, W, C] in [-1, 1], [N, D]: of points with more than two coordinates the first two are shown.
+    samples: [N, H, W, C] in [-1, 1], or points [N, D], of which the first two coordinates are shown.
     data: real examples of the same kind, drawn behind the points; images are shown alone.
     columns: images in a row, as in `grid`.
   """
