@@ -20,9 +20,9 @@ from ml_collections import ConfigDict
 
 from experiments import base, cyclegan, dcgan, infogan, vanilla, wgan_gp
 from experiments.lab import cli, workdir
-from experiments.lab.build import DTYPES, Experiment, at_least_one
+from experiments.lab.build import DTYPES, Experiment
 from experiments.lab.timing import Case, Contender, measure, table
-from gan_jax.errors import ConfigError, nearest
+from gan_jax.errors import ConfigError, at_least_one, nearest
 from gan_jax.game import TrainState
 
 ONLY = flags.DEFINE_string("only", None, "one case; all if not given")

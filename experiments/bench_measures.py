@@ -12,10 +12,9 @@ from collections.abc import Callable
 from absl import flags
 
 from experiments.lab import cli, workdir
-from experiments.lab.build import at_least_one
 from experiments.lab.peers import measures
 from experiments.lab.timing import Contender, alternate
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 
 N = flags.DEFINE_integer("n", 5_000, "vectors of features on each side")
 WIDTH = flags.DEFINE_integer("width", 2_048, "features in a vector")

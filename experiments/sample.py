@@ -12,11 +12,11 @@ import numpy as np
 from absl import flags
 
 from experiments.lab import cli
-from experiments.lab.build import at_least_one, check_seed
+from experiments.lab.build import check_seed
 from experiments.lab.memory import check_fits
 from experiments.lab.trained import load
 from gan_jax import commands, report, train
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 
 WORKDIR = flags.DEFINE_string("workdir", None, "a run that experiments.run has left")
 CHECKPOINT = flags.DEFINE_string("checkpoint", "newest", "newest, best (where the run has eval.best), or a round")

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import numbers
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,17 @@ class ConfigError(ValueError):
   Raised where configs, names, flags and files are read. Commands print the message alone, without a traceback. Every
   other error is a bug, in this package or in a loss that someone is writing, and keeps its traceback.
   """
+
+
+def at_least_one(field: str, *values: int) -> None:
+  """Raises ConfigError if a count is no integer, below one, or more than arrays can count."""
+  for value in values:
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+      raise ConfigError(f"{field} is {value!r}; it has to be an integer")
+    if value < 1:
+      raise ConfigError(f"{field} is {value}; it has to be at least 1")
+    if value >= 2**31:
+      raise ConfigError(f"{field} is {value}; it has to be below 2^31")
 
 
 def nearest(given: str, accepted: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from gan_jax import pixels
 from gan_jax.errors import ConfigError
 
 _SOFTWARE = "gan_jax"  # says in a PNG file who wrote it
@@ -102,7 +103,7 @@ def grid(images: np.ndarray, columns: int | None = None, gap: int = 2) -> np.nda
   columns = columns or math.ceil(math.sqrt(n))
   rows = math.ceil(n / columns)
   sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), 255, np.uint8)
-  for i, image in enumerate(pixels(images)):
+  for i, image in enumerate(pixels.encode(images)):
     top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
     sheet[top : top + height, left : left + width] = image
   return sheet
@@ -196,12 +197,7 @@ def pictures(workdir: Path) -> dict[str, list[tuple[int, Path]]]:
 
 def save_image(path: Path, image: np.ndarray) -> None:
   """Writes one image [H, W, C] in [-1, 1], C 1 or 3, as it is."""
-  _save(path, _picture(pixels(image)))
-
-
-def pixels(images: np.ndarray) -> np.ndarray:
-  """Images in [-1, 1] as files have them, uint8: rounded, and what lies beyond cut off."""
-  return np.round((np.clip(images, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8)
+  _save(path, _picture(pixels.encode(image)))
 
 
 def _picture(pixels: np.ndarray) -> Image.Image:

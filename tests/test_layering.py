@@ -17,6 +17,7 @@ LIBRARIES = STANDARD | {"numpy", "scipy", "sklearn", "skimage", "mlxtend", "tens
 LIBRARIES |= {"matplotlib", "tqdm", "orbax", "grain", "threadpoolctl"}
 ERRORS = {"gan_jax.errors"}
 HOST = {"gan_jax.host"}
+PIXELS = {"gan_jax.pixels"}
 OF_METRICS = {"optax", "gan_jax.metrics", "gan_jax.cache", "gan_jax.weights", "gan_jax.nets"}
 OF_A_PAGE = {"gan_jax.commands", "gan_jax.curves", "gan_jax.metrics.health", "gan_jax.report"}
 _OF_GAMES = ("losses", "pool", "pyramid", "forward", "optim", "priors", "augment", "game", "games")
@@ -29,6 +30,7 @@ MAY_IMPORT = {
   "gan_jax/host.py": STANDARD,
   "gan_jax/commands.py": STANDARD | ERRORS,
   "gan_jax/priors.py": STANDARD | PURE,
+  "gan_jax/pixels.py": STANDARD | PURE | {"numpy"},
   "gan_jax/pool.py": STANDARD | PURE,
   "gan_jax/pyramid.py": STANDARD | PURE,
   "gan_jax/augment.py": STANDARD | PURE | ERRORS,
@@ -43,9 +45,9 @@ MAY_IMPORT = {
   "gan_jax/checkpoint.py": STANDARD | PURE | ERRORS | {"numpy", "orbax", "gan_jax.game", "gan_jax.shard"},
   "gan_jax/cache.py": STANDARD | {"jax", "numpy", "filelock"},
   "gan_jax/weights.py": STANDARD | ERRORS | {"jax", "numpy", "safetensors"},
-  "gan_jax/data": LIBRARIES | PURE | ERRORS | HOST | {"gan_jax.data", "gan_jax.cache"},
-  "gan_jax/metrics": LIBRARIES | PURE | ERRORS | OF_METRICS,
-  "gan_jax/report.py": LIBRARIES | ERRORS,
+  "gan_jax/data": LIBRARIES | PURE | ERRORS | HOST | PIXELS | {"gan_jax.data", "gan_jax.cache"},
+  "gan_jax/metrics": LIBRARIES | PURE | ERRORS | PIXELS | OF_METRICS,
+  "gan_jax/report.py": LIBRARIES | ERRORS | PIXELS,
   "gan_jax/curves.py": STANDARD | {"numpy"},
   "gan_jax/page.py": LIBRARIES | ERRORS | OF_A_PAGE,
 }

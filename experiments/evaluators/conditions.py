@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.evaluators import Context, Evaluation, Judgement, Picture
-from experiments.evaluators.images import opener
-from gan_jax import report, train
-from gan_jax.errors import ConfigError
+from experiments.evaluators._extractors import opener
+from gan_jax import pixels, train
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.metrics import features
 from gan_jax.metrics.quality import FLOOR
 
@@ -34,8 +34,8 @@ def make(context: Context, /, *, n: int = 1_000, rows: int = 10) -> Evaluation:
   game, dataset = context.game, context.dataset
   if game.sample is None or not game.labels or len(dataset.shape) != 3:
     raise ConfigError("it looks at images of classes, which this game cannot be asked for")
-  if n < 1 or rows < 1:
-    raise ConfigError(f"n is {n} and rows is {rows}; they have to be at least 1")
+  at_least_one("n", n)
+  at_least_one("rows", rows)
   opened, classes = opener("classifier", dataset), game.labels
   sampled = jax.jit(lambda nets, key, labels: game.sample(*nets, key, _BATCH, labels=labels))
 
@@ -44,7 +44,7 @@ def make(context: Context, /, *, n: int = 1_000, rows: int = 10) -> Evaluation:
     keys = jax.random.split(train.evaluation_key(state.key), -(-n // _BATCH))
     asked = np.arange(len(keys) * _BATCH, dtype=np.int32) % classes
     batches = [sampled(nets, key, labels) for key, labels in zip(keys, asked.reshape(-1, _BATCH))]
-    _, logits = features.extract(extractor, report.pixels(np.concatenate(batches))[:n])
+    _, logits = features.extract(extractor, pixels.encode(np.concatenate(batches))[:n])
     agreement = float(np.mean(np.argmax(logits, 1) == asked[:n]))  # pyright: ignore[reportArgumentType, reportCallIssue]
     protocol = {"samples": n, "judge": extractor.name, "accuracy of the judge": extractor.accuracy}
     return Judgement({"agreement": agreement, "agreement" + FLOOR: extractor.accuracy}, protocol)

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.evaluators import Context, Evaluation, Judgement, Picture
-from experiments.evaluators.images import labelled
-from gan_jax import report, train
+from experiments.evaluators._extractors import labelled
+from gan_jax import pixels, train
 from gan_jax.data.dataset import label_of
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.metrics import classifier, features
 from gan_jax.metrics.inception_score import inception_score
 
@@ -34,8 +34,8 @@ def make(context: Context, /, *, n: int = 1_000, columns: int = 12) -> Evaluatio
   game, dataset = context.game, context.dataset
   if game.sample is None or len(game.domains) < 2:
     raise ConfigError("it looks at images of several domains from one latent, which this game does not make")
-  if n < 1 or columns < 1:
-    raise ConfigError(f"n is {n} and columns is {columns}; they have to be at least 1")
+  at_least_one("n", n)
+  at_least_one("columns", columns)
   # With one key, the same latents for each domain.
   decoded = lambda nets, key, count: [game.sample(*nets, key, count, domain=domain) for domain in game.domains]
   draw = lambda state: jnp.concatenate(decoded(train.averaged(state), train.evaluation_key(state.key), columns))
@@ -51,7 +51,7 @@ def make(context: Context, /, *, n: int = 1_000, columns: int = 12) -> Evaluatio
     batches = [sampled(train.averaged(state), key) for key in keys]
     numbers, found = {}, []
     for domain, images in zip(game.domains, zip(*batches)):
-      _, logits = features.extract(judges[domain], report.pixels(np.concatenate(images))[:n])
+      _, logits = features.extract(judges[domain], pixels.encode(np.concatenate(images))[:n])
       found.append(np.argmax(logits, 1))  # pyright: ignore[reportArgumentType, reportCallIssue]
       numbers[f"class_entropy_{domain}"] = inception_score(logits, splits=1).class_entropy
       numbers[f"classifier_{domain}"] = judges[domain].accuracy

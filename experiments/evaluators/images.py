@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -11,10 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.evaluators import Context, Evaluation, Judgement
-from gan_jax import cache, report, train
-from gan_jax.data.dataset import Dataset, decode, spread
-from gan_jax.errors import ConfigError, nearest
-from gan_jax.metrics import classifier, features, neighbours, quality, resize
+from experiments.evaluators._extractors import classifiable, opener, training_images
+from gan_jax import cache, pixels, train
+from gan_jax.data.dataset import decode, spread
+from gan_jax.errors import ConfigError
+from gan_jax.metrics import features, neighbours, quality, resize
 from gan_jax.metrics.features import Extractor
 from gan_jax.metrics.quality import Features
 from gan_jax.nets import efficientnet, folded, inception
@@ -82,7 +82,7 @@ def make(
       f"{count} samples, {len(held_out)} held-out images, k = {k} and {train_images} training images: the last two "
       f"have to be at least 1, and of samples and held-out images more than {max(k, FEW)} are needed"
     )
-  name, why = (extractor, "") if extractor else features.default(_labelled(dataset), game.features is not None)
+  name, why = (extractor, "") if extractor else features.default(classifiable(dataset), game.features is not None)
   opened = opener(name, dataset, game.features, weights, tensorflow)
   sampled = jax.jit(lambda nets, key: game.sample(*nets, key, _BATCH))
   seen = functools.cache(lambda: training_images(dataset, count, train_images))
@@ -90,7 +90,7 @@ def make(
   def judge(state):
     nets = train.averaged(state)
     keys = jax.random.split(train.evaluation_key(state.key), -(-count // _BATCH))
-    samples = np.concatenate([report.pixels(np.asarray(sampled(nets, key))) for key in keys])[:count]
+    samples = np.concatenate([pixels.encode(np.asarray(sampled(nets, key))) for key in keys])[:count]
     found = compare(opened(*nets), samples, held_out, *seen(), k, keep=name != "discriminator")
     return found._replace(protocol=found.protocol | ({"why": why} if why else {}))
 
@@ -141,93 +141,6 @@ def compare(
   rows = np.concatenate([samples[:_SHOWN, None], seen[beside]], 1)
   images = decode({"x": jnp.asarray(rows.reshape(-1, *samples.shape[1:]))})["x"]
   return Judgement(numbers, protocol, {"neighbours": (np.asarray(images), rows.shape[1])})
-
-
-def opener(
-  name: str,
-  dataset: Dataset,
-  discriminator: Callable | None = None,
-  weights: str = "",
-  tensorflow: bool = False,
-) -> Callable[..., Extractor]:
-  """`(params, stats) -> Extractor` of one of the names that `make` lists; only the discriminator's looks at them.
-
-  What takes time, reading or training, is done at the first call.
-
-  Raises:
-    ConfigError: the name is unknown, the data has no labels or the game no features.
-  """
-  if name == "discriminator":
-    if discriminator is None:
-      raise ConfigError("the run's discriminator has no features; choose another extractor")
-    return lambda params, stats: features.discriminator(discriminator, params, stats)
-  makers = {
-    "classifier": lambda: _classifier(dataset),
-    "efficientnet": features.efficientnet,
-    "inception": lambda: features.inception(weights, tensorflow),
-  }
-  if name not in makers:
-    raise ConfigError(f"extractor is {name!r}, which is not known.{nearest(name, [*makers, 'discriminator'])}")
-  if name == "classifier" and not _labelled(dataset):
-    raise ConfigError(f"{dataset.name} has no labels at hand to train a classifier on; choose another extractor")
-  if name == "inception":
-    features.check_inception(weights)
-  make_once = functools.cache(makers[name])
-  return lambda params, stats: make_once()
-
-
-def training_images(dataset: Dataset, n: int, most: int) -> tuple[np.ndarray, bool]:
-  """Those that measures look at, uint8, of the shape that a game sees, and whether they are all.
-
-  n where they are drawn without end or streamed, else at most `most`. Squares are cut out of the middle.
-  """
-  if dataset.size is not None and "x" in dataset.arrays:
-    return spread(_cut(dataset, np.asarray(dataset.arrays["x"])), most), dataset.size <= most
-  if dataset.stream is not None:
-    return np.asarray(next(dataset.stream(n, 0, 0, (0, 1)))["x"]), False
-  assert dataset.draw is not None
-  return report.pixels(np.asarray(dataset.draw(jax.random.key(0), n)["x"])), False
-
-
-def labelled(dataset: Dataset, x: str = "x", label: str = "label") -> tuple[np.ndarray, ...] | None:
-  """Training images and their labels, and the held-out ones, as a game sees them: what a classifier is trained on.
-
-  None where labels are not at hand, which those of images that are streamed or drawn without end are not.
-  """
-  if not all({x, label} <= set(split) for split in (dataset.arrays, dataset.test)):
-    return None
-  images, *others = (np.asarray(split[name]) for split in (dataset.arrays, dataset.test) for name in (x, label))
-  return _cut(dataset, images), *others
-
-
-def channels(dataset: Dataset) -> tuple[np.ndarray, ...] | None:
-  """As `labelled`, of the images that `data.stacked` makes channels of."""
-  return labelled(dataset, "channel", "channel_label")
-
-
-def _labelled(dataset: Dataset) -> bool:
-  """Whether a classifier can be trained."""
-  return labelled(dataset) is not None or channels(dataset) is not None
-
-
-def _cut(dataset: Dataset, images: np.ndarray) -> np.ndarray:
-  """Stored images, which may be larger, as a game sees them."""
-  (height, width), (top, left) = dataset.shape[:2], ((a - b) // 2 for a, b in zip(images.shape[1:3], dataset.shape))
-  return images[:, top : top + height, left : left + width]
-
-
-def _classifier(dataset: Dataset) -> Extractor:
-  if (known := labelled(dataset)) is not None:
-    return classifier.train(*known, dataset.classes)
-  known = channels(dataset)
-  assert known is not None
-  return features.of_channels(channel_classifier(known))
-
-
-def channel_classifier(known: tuple[np.ndarray, ...]) -> Extractor:
-  """Trained on what `channels` gives."""
-  _, label, _, test_label = known
-  return classifier.train(*known, 1 + int(max(label.max(), test_label.max())))
 
 
 def _kept(extractor: Extractor, images: np.ndarray) -> Features:

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.evaluators import Context, Evaluation, Judgement, Picture
-from experiments.evaluators.images import labelled
-from gan_jax import priors, report, train
+from experiments.evaluators._extractors import labelled
+from gan_jax import pixels, priors, train
 from gan_jax.errors import ConfigError
 from gan_jax.metrics import classifier
 from gan_jax.metrics.features import Extractor, extract
@@ -135,5 +135,5 @@ def _arithmetic(
 
 def _named(classifier: Extractor, images: np.ndarray) -> np.ndarray:
   """The classes that images are taken for, rounded to 256 levels, [N]."""
-  _, logits = extract(classifier, report.pixels(images))
+  _, logits = extract(classifier, pixels.encode(images))
   return np.argmax(logits, axis=1)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.evaluators import Context, Evaluation, Judgement
-from experiments.evaluators.images import labelled
+from experiments.evaluators._extractors import labelled
 from gan_jax import train
 from gan_jax.data.dataset import decode, spread
 from gan_jax.errors import ConfigError

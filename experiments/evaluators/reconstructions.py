@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.evaluators import Context, Evaluation, Picture
-from experiments.evaluators.images import labelled
+from experiments.evaluators._extractors import labelled
 from gan_jax import priors, train
 from gan_jax.data.dataset import decode, spread
 from gan_jax.errors import ConfigError

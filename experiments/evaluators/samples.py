@@ -2,7 +2,7 @@
 
 from experiments.evaluators import Context, Evaluation, Picture
 from gan_jax import train
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 
 
 def make(context: Context, /, *, n: int = 64) -> Evaluation:
@@ -14,8 +14,7 @@ def make(context: Context, /, *, n: int = 64) -> Evaluation:
   game, images = context.game, len(context.dataset.shape) == 3
   if game.sample is None:
     raise ConfigError("it draws samples, which this game does not make")
-  if n < 1:
-    raise ConfigError(f"n is {n}; it has to be at least 1")
+  at_least_one("n", n)
   count = n if images else 32 * n
   draw = lambda state: game.sample(*train.averaged(state), train.evaluation_key(state.key), count)
   return Evaluation(pictures=(Picture("", draw),))

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 
 from experiments.evaluators import Context, Evaluation, Judgement
-from experiments.evaluators.images import channel_classifier, channels
-from gan_jax import report, train
-from gan_jax.errors import ConfigError
+from experiments.evaluators._extractors import channel_classifier, channels
+from gan_jax import pixels, train
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.metrics import modes
 from gan_jax.metrics.features import Extractor, extract
 from gan_jax.metrics.quality import FLOOR, MOST
@@ -38,8 +38,7 @@ def make(context: Context, /, *, n: int = 2_600) -> Evaluation:
   known = channels(dataset)
   if game.sample is None or known is None:
     raise ConfigError(f"it judges samples of stacked images, such as stacked:mnist5k, not of {dataset.name}")
-  if n < 1:
-    raise ConfigError(f"n is {n}; it has to be at least 1")
+  at_least_one("n", n)
   _, label, images, _ = known
   shares = np.bincount(label) / len(label)
   sampled = jax.jit(lambda nets, key: game.sample(*nets, key, _BATCH))
@@ -52,7 +51,7 @@ def make(context: Context, /, *, n: int = 2_600) -> Evaluation:
 
   def judge(state):
     nets, keys = train.averaged(state), jax.random.split(train.evaluation_key(state.key), -(-n // _BATCH))
-    samples = np.concatenate([report.pixels(np.asarray(sampled(nets, key))) for key in keys])[:n]
+    samples = np.concatenate([pixels.encode(np.asarray(sampled(nets, key))) for key in keys])[:n]
     each = np.moveaxis(samples, -1, 1).reshape(-1, *dataset.shape[:2], 1)
     numbers = modes.stacked(_classes(trained(), each).reshape(n, -1), shares)
     numbers |= {"modes" + MOST: float(len(shares) ** dataset.shape[2])}

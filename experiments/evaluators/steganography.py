@@ -11,7 +11,7 @@ import numpy as np
 from experiments.evaluators import Context, Evaluation, Judgement
 from gan_jax import train
 from gan_jax.data.dataset import decode, spread
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.metrics import steganography as metrics
 from gan_jax.report import Plot
 
@@ -43,8 +43,7 @@ def make(context: Context, /, *, n: int = 100) -> Evaluation:
   ways = [(source, target) for source, target in game.directions if (target, source) in game.directions]
   if not ways:
     raise ConfigError("it looks at translations and the way back, which this game does not make")
-  if n < 1:
-    raise ConfigError(f"n is {n}; it has to be at least 1")
+  at_least_one("n", n)
   images = {source: spread(dataset.test[source], n) for source, _ in ways}
 
   @jax.jit

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.evaluators import Context, Evaluation, Picture
-from experiments.evaluators.images import labelled
+from experiments.evaluators._extractors import labelled
 from gan_jax import train
 from gan_jax.data.dataset import Dataset, decode, label_of, spread
 from gan_jax.errors import ConfigError

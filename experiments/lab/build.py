@@ -5,6 +5,7 @@ import inspect
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +17,7 @@ from experiments.lab import configs, names
 from experiments.lab.configs import Config
 from gan_jax.data import sources
 from gan_jax.data.dataset import Dataset
-from gan_jax.errors import ConfigError, nearest
+from gan_jax.errors import ConfigError, at_least_one, nearest
 from gan_jax.game import DataSpec, Game, Net, NetSpec
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -60,9 +61,8 @@ def build(
       raise ConfigError(f"the config has no {field}; experiments/base.py has every field that an experiment needs")
   check_seed("seed", config.seed)
   dataset = build_data(config.data) if dataset is None else dataset
-  data = DataSpec(dataset.shape, dataset.classes, dataset.domains, dataset.condition)
   check_number("train.ema_decay", config.train.ema_decay, *_DECAY)
-  game, settings = build_game(config, data, wrap_net)
+  game, settings = build_game(config, data_spec(dataset), wrap_net)
   context = Context(game, dataset, settings)
   found = {}
   for given in config.eval.evaluators:
@@ -93,6 +93,30 @@ def build_game(
   config: Config, data: DataSpec, wrap_net: Callable[[Net], Net] = lambda net: net
 ) -> tuple[Game, dict[str, Any]]:
   """Makes the game of `config.game` out of the nets and optimizers of the config; returns its settings too."""
+  module, settings, specs = specified(config, data)
+  nets, _ = build_nets(config, specs)
+  accepted = inspect.signature(module.make).parameters
+  given = {k: v for k, v in {**settings, "data": data}.items() if k in accepted}
+  given |= {role: wrap_net(net) for role, net in nets.items()}
+  make = functools.partial(names.call, "game", module.make, **given)
+  still = make(tx=optax.set_to_zero())  # to ask who plays, and how often
+  _same_names("optimizer", config.optimizer, still.players, f"the game {config.game.name}")
+  moves = {player: sum(move.repeat for move in still.moves if player in move.players) for player in still.players}
+  tx = {player: build_optimizer(config.optimizer[player], f"optimizer.{player}", moves[player]) for player in moves}
+  return make(tx=tx)._replace(ema_decay=config.train.ema_decay), settings
+
+
+def data_spec(dataset: Dataset) -> DataSpec:
+  """What a game has to know of the data."""
+  return DataSpec(dataset.shape, dataset.classes, dataset.domains, dataset.condition)
+
+
+def specified(config: Config, data: DataSpec) -> tuple[ModuleType, dict[str, Any], Mapping[str, NetSpec]]:
+  """The module of `config.game`, the settings with which its `specs` and `make` are called, and the nets it asks for.
+
+  Raises:
+    ConfigError: if there is no such game, or a setting is unknown, missing or refused.
+  """
   name, module = names.find(names.GAME, config.game.name, "game.name")
   taken = names.settings_of(module.specs, module.make, nets=config.nets)
   names.check_settings(config.game, taken, "game")
@@ -103,25 +127,20 @@ def build_game(
       raise ConfigError(
         f"game.{needed} is missing: {name} has no default for it. Or is it a net? config.nets has {nets}"
       )
-  specs = names.call("game", module.specs, data, **settings)
-  nets = {role: wrap_net(net) for role, net in build_nets(config, specs).items()}
-  accepted = inspect.signature(module.make).parameters
-  made = {k: v for k, v in {**settings, "data": data}.items() if k in accepted}
-  make = functools.partial(names.call, "game", module.make, **nets, **made)
-  still = make(tx=optax.set_to_zero())  # to ask who plays, and how often
-  _same_names("optimizer", config.optimizer, still.players, f"the game {name}")
-  moves = {player: sum(move.repeat for move in still.moves if player in move.players) for player in still.players}
-  tx = {player: build_optimizer(config.optimizer[player], f"optimizer.{player}", moves[player]) for player in moves}
-  return make(tx=tx)._replace(ema_decay=config.train.ema_decay), settings
+  return module, settings, names.call("game", module.specs, data, **settings)
 
 
-def build_nets(config: Config, specs: Mapping[str, NetSpec]) -> dict[str, Net]:
-  """Makes the nets that `config.nets` describes, each after those whose outputs it takes."""
+def build_nets(config: Config, specs: Mapping[str, NetSpec]) -> tuple[dict[str, Net], dict[str, NetSpec]]:
+  """Makes the nets that `config.nets` describes, each after those whose outputs it takes.
+
+  Returns:
+    The nets, and their specs with a shape for each input.
+  """
   _same_names("nets", config.nets, specs, f"the game {config.game.name}")
   dtype = DTYPES.get(config.dtype)
   if dtype is None:
     raise ConfigError(f"dtype is {config.dtype!r}, which is not known.{nearest(config.dtype, DTYPES)}")
-  nets, outputs, pending = {}, {}, dict(specs)
+  nets, shapes, outputs, pending = {}, {}, {}, dict(specs)
   while pending:
     ready = {
       role: spec for role, spec in pending.items() if not {i for i in spec.inputs if isinstance(i, str)} & {*pending}
@@ -134,9 +153,10 @@ def build_nets(config: Config, specs: Mapping[str, NetSpec]) -> dict[str, Net]:
       if any(size < 1 for shape in (*spec.inputs, spec.output or ()) if isinstance(shape, tuple) for size in shape):
         raise ConfigError(f"{field}: the game asks for {spec}; every size has to be at least 1")
       nets[role] = names.call(field, names.resolve(config.nets[role], names.NET, field, dtype=dtype), spec)
+      shapes[role] = spec
       outputs[role] = names.call(field, _output, nets[role], spec, config.nets[role].name)
       del pending[role]
-  return nets
+  return nets, shapes
 
 
 def build_optimizer(config: Config, field: str, moves: int) -> optax.GradientTransformation:
@@ -156,15 +176,16 @@ def build_optimizer(config: Config, field: str, moves: int) -> optax.GradientTra
   return names.resolve(settings, names.OPTIMIZER, field)
 
 
-def at_least_one(field: str, *values: int) -> None:
-  """Raises ConfigError if a count is no integer, below one, or more than arrays can count."""
-  for value in values:
-    if not isinstance(value, numbers.Integral):
-      raise ConfigError(f"{field} is {value!r}; it has to be an integer")
-    if value < 1:
-      raise ConfigError(f"{field} is {value}; it has to be at least 1")
-    if value >= 2**31:
-      raise ConfigError(f"{field} is {value}; it has to be below 2^31")
+def check_lengths(config: Config) -> None:
+  """Raises ConfigError if rounds do not divide into chunks, lines of the metrics and what happens between chunks."""
+  for field in ("train.rounds", "train.chunk", "log.every", "eval.every", "checkpoint.every"):
+    at_least_one(field, configs.get(config, field))
+  chunk = config.train.chunk
+  if chunk % config.log.every:
+    raise ConfigError(f"train.chunk is {chunk}, which is not a multiple of log.every = {config.log.every}")
+  for field in ("eval.every", "checkpoint.every"):
+    if configs.get(config, field) % chunk:
+      raise ConfigError(f"{field} is {configs.get(config, field)}, which is not a multiple of train.chunk = {chunk}")
 
 
 def check_seed(field: str, value: int) -> None:

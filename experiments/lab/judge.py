@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from experiments.evaluators import Evaluation, images
+from experiments.evaluators._extractors import opener
 from experiments.lab import trained
 from experiments.lab.build import build
 from experiments.lab.observer import description, finite, weights_of
@@ -81,7 +82,7 @@ def of_folders(
   if name not in ("efficientnet", "inception"):
     raise ConfigError(f"--extractor={name} needs a run; of folders there are efficientnet and inception")
   dataset = from_arrays(reference, {"x": read["real"]}, {"x": read["real"]})
-  extractor = images.opener(name, dataset, None, settings["weights"], settings["tensorflow"])(None, None)
+  extractor = opener(name, dataset, None, settings["weights"], settings["tensorflow"])(None, None)
   n = settings["n"] or len(read["made"])
   if n > len(read["made"]):
     raise ConfigError(f"--n is {n:,}, but {made} holds {len(read['made']):,} images")

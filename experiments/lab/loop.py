@@ -16,9 +16,10 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments.lab import configs, health, memory, trackers, workdir
-from experiments.lab.build import Experiment, at_least_one, build
+from experiments.lab.build import Experiment, build, check_lengths
 from experiments.lab.configs import Config
 from experiments.lab.observer import BEST, Observer, check_best, check_same_best, ended, finite, missing
+from experiments.lab.processes import connect, writes
 from gan_jax import checkpoint, page, report, shard, train
 from gan_jax.data.dataset import decode
 from gan_jax.data.stream import ahead
@@ -108,18 +109,6 @@ def run(config: Config, folder: Path, given: str, source: str | None = None) -> 
   return state
 
 
-def connect(config: Config) -> None:
-  """Joins the other processes, where `config.distributed` says that there are some."""
-  given = config.distributed
-  if given.enabled:
-    at_least_one("distributed.heartbeat", given.heartbeat)
-    shard.connect(given.coordinator, given.processes, given.process, given.heartbeat)
-  elif given.coordinator or given.processes or given.process >= 0:
-    raise ConfigError(
-      "the config describes processes, but distributed.enabled is False; each would be a run of its own"
-    )
-
-
 def limit_threads(config: Config) -> None:
   """Has XLA start `config.threads` threads on a CPU, for small games gain nothing by a second; to be called before jax
   starts. Where PJRT_NPROC, XLA's own variable, is set, it decides."""
@@ -127,11 +116,6 @@ def limit_threads(config: Config) -> None:
     raise ConfigError(f"threads is {config.threads}; it is 0, one for each core, or more")
   if config.threads:
     os.environ.setdefault("PJRT_NPROC", str(config.threads))
-
-
-def writes() -> bool:
-  """Whether this process is the one that writes."""
-  return jax.process_index() == 0
 
 
 @contextlib.contextmanager
@@ -467,18 +451,6 @@ def _advice(bad: str, folder: Path, saved: int) -> str:
   if not saved:
     return f"{bad}; there is no checkpoint yet. {advice}, with another --workdir, or remove {folder} before"
   return f"{bad}; the same command repeats it. {advice}: --from={folder}@{saved} with a --workdir of its own"
-
-
-def check_lengths(config: Config) -> None:
-  """Raises ConfigError if rounds do not divide into chunks, lines of the metrics and what happens between chunks."""
-  for field in ("train.rounds", "train.chunk", "log.every", "eval.every", "checkpoint.every"):
-    at_least_one(field, configs.get(config, field))
-  chunk = config.train.chunk
-  if chunk % config.log.every:
-    raise ConfigError(f"train.chunk is {chunk}, which is not a multiple of log.every = {config.log.every}")
-  for field in ("eval.every", "checkpoint.every"):
-    if configs.get(config, field) % chunk:
-      raise ConfigError(f"{field} is {configs.get(config, field)}, which is not a multiple of train.chunk = {chunk}")
 
 
 def _describe(stage_run: StageRun, folder: Path, name: str, rounds: int, restored: TrainState | None, why: str) -> None:

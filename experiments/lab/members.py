@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 from experiments.evaluators import Evaluation
 from experiments.lab import configs, memory, trackers, workdir
-from experiments.lab.build import Experiment, at_least_one, build, check_seed
+from experiments.lab.build import Experiment, build, check_lengths, check_seed
 from experiments.lab.configs import Config
-from experiments.lab.loop import check_lengths, connect, writes
 from experiments.lab.observer import BEST, EVALUATION, check_best, description, finite, weights_of
+from experiments.lab.processes import connect, writes
 from gan_jax import checkpoint, page, report, shard, train
 from gan_jax.data.dataset import Dataset
-from gan_jax.errors import ConfigError, nearest
+from gan_jax.errors import ConfigError, at_least_one, nearest
 from gan_jax.game import TrainState
 
 _DRAWN = 24  # members on the page, at most

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax import export
 
-from experiments.lab import names, trained
-from experiments.lab.build import Experiment, build_nets
+from experiments.lab import trained
+from experiments.lab.build import Experiment, build_nets, data_spec, specified
 from experiments.lab.configs import Config
 from gan_jax import train
 from gan_jax.errors import ConfigError, nearest
-from gan_jax.game import DataSpec, Net, NetSpec, Shape, TrainState
+from gan_jax.game import Net, NetSpec, Shape, TrainState
 
 
 class Run(NamedTuple):
@@ -159,19 +159,6 @@ def _read(run: Run) -> list[str]:
 
 def _built(run: Run) -> Mapping[str, tuple[Net, NetSpec]]:
   """The nets as their builders make them, each with its spec, in which every input is a shape."""
-  dataset, section = run.experiment.dataset, run.config.game
-  _, module = names.find(names.GAME, section.name, "game.name")
-  settings = names.resolve_settings({k: v for k, v in section.items() if k != "name"}, "game")
-  data = DataSpec(dataset.shape, dataset.classes, dataset.domains, dataset.condition)
-  specs: Mapping[str, NetSpec] = names.call("game", module.specs, data, **settings)
-  nets = build_nets(run.config, specs)
-
-  def inputs(name: str) -> tuple[Shape, ...]:
-    return tuple(output(given) if isinstance(given, str) else tuple(given) for given in specs[name].inputs)
-
-  def output(name: str) -> Shape:
-    examples = [jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in inputs(name)]
-    apply = lambda key, *x: nets[name].apply(*nets[name].init(key), *x, key=key)[0]
-    return tuple(jax.eval_shape(apply, jax.random.key(0), *examples).shape[1:])
-
-  return {name: (net, specs[name]._replace(inputs=inputs(name))) for name, net in nets.items()}
+  _, _, specs = specified(run.config, data_spec(run.experiment.dataset))
+  nets, specs = build_nets(run.config, specs)
+  return {name: (net, specs[name]) for name, net in nets.items()}

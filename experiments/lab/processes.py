@@ -1,4 +1,4 @@
-"""The processes of one run, of which none can go on without the others: each sees when another has ended."""
+"""The processes of one run: how they join, which one writes, and that each sees when another has ended."""
 
 import contextlib
 import functools
@@ -13,10 +13,28 @@ from typing import NoReturn
 import filelock
 import jax
 
+from experiments.lab.configs import Config
 from gan_jax import shard
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 
 _PATIENCE = 5.0  # seconds in which a process may end of itself after another has
+
+
+def connect(config: Config) -> None:
+  """Joins the other processes, where `config.distributed` says that there are some."""
+  given = config.distributed
+  if given.enabled:
+    at_least_one("distributed.heartbeat", given.heartbeat)
+    shard.connect(given.coordinator, given.processes, given.process, given.heartbeat)
+  elif given.coordinator or given.processes or given.process >= 0:
+    raise ConfigError(
+      "the config describes processes, but distributed.enabled is False; each would be a run of its own"
+    )
+
+
+def writes() -> bool:
+  """Whether this process is the one that writes."""
+  return jax.process_index() == 0
 
 
 def end(message: str) -> NoReturn:

@@ -8,7 +8,7 @@ losses. What runs on a GPU has not been tried on one.
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -19,11 +19,10 @@ from ml_collections import ConfigDict
 from torch import nn
 from torch.nn.functional import cross_entropy, l1_loss, one_hot, softplus
 
-from experiments.lab import names
-from experiments.lab.build import Experiment
+from experiments.lab.build import Experiment, build_nets, data_spec, specified
 from experiments.pytorch import nets as torch_nets
 from gan_jax import train
-from gan_jax.game import DataSpec, NetSpec, TrainState
+from gan_jax.game import TrainState
 
 Nets = dict[str, nn.Module]
 Inputs = dict[str, Any]  # of one move: its batch, "x" and perhaps "y", and what it draws
@@ -54,13 +53,10 @@ class Side:
     self.config, self.game = config, experiment.game
     self.device = torch.device("cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu")
     self.layout = torch.channels_last if channels_last else torch.contiguous_format
-    _, module = names.find(names.GAME, config.game.name, "game.name")
-    data = experiment.dataset
-    settings = names.resolve_settings({k: v for k, v in config.game.items() if k != "name"}, "game")
-    specs = module.specs(DataSpec(data.shape, data.classes, data.domains), **settings)
-    nets = torch_nets.networks(config, _resolved(specs, experiment))
+    _, _, specs = specified(config, data_spec(experiment.dataset))
+    nets = torch_nets.networks(config, build_nets(config, specs)[1])
     self.nets = {role: net.to(self.device, memory_format=self.layout) for role, net in nets.items()}
-    self.noise = {player: _noise(player, config, data.shape) for player in self.game.players}
+    self.noise = {player: _noise(player, config, experiment.dataset.shape) for player in self.game.players}
     self.sources = {
       domain: {k: self.tensor(v) for k, v in arrays.items()} for domain, arrays in _arrays(experiment).items()
     }
@@ -295,21 +291,6 @@ def _cyclegan(settings: ConfigDict) -> Losses:
     return adversarial + settings.cycle_weight * (cycle + settings.identity_weight * identity)
 
   return {"translations": translations, "discriminators": discriminators, "generators": generators}
-
-
-def _resolved(specs: Mapping[str, NetSpec], experiment: Experiment) -> dict[str, NetSpec]:
-  """Specs whose inputs are shapes, from what our nets give."""
-  outputs: dict[str, tuple[int, ...]] = {}
-
-  def shape(given):
-    if isinstance(given, str) and given not in outputs:
-      spec, net = specs[given], experiment.game.nets[given]
-      inputs = [jax.ShapeDtypeStruct((1, *shape(each)), jnp.float32) for each in spec.inputs]
-      output, _ = jax.eval_shape(lambda key, *x: net.apply(*net.init(key), *x), jax.random.key(0), *inputs)
-      outputs[given] = output.shape[1:]
-    return outputs[given] if isinstance(given, str) else given
-
-  return {role: spec._replace(inputs=tuple(map(shape, spec.inputs))) for role, spec in specs.items()}
 
 
 def _noise(player: str, config: ConfigDict, shape: tuple[int, ...]) -> dict[str, Noise]:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax import pixels
 from gan_jax.errors import ConfigError
 
 
@@ -85,8 +86,7 @@ def check_domains(name: str, domains: Sequence[str]) -> None:
 
 def decode(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
   """Turns stored arrays into what a game sees: uint8 pixels 0..255 into float32 in [-1, 1], the rest as it is."""
-  # Not `v / 127.5 - 1`: a compiler may divide by multiplying with the reciprocal, and 255 then lands just above 1.
-  return {k: (v.astype(jnp.float32) - 127.5) * (1 / 127.5) if v.dtype == jnp.uint8 else v for k, v in batch.items()}
+  return {k: pixels.decode(v) if v.dtype == jnp.uint8 else v for k, v in batch.items()}
 
 
 def spread(examples: np.ndarray, most: int) -> np.ndarray:

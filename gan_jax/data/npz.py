@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from gan_jax import pixels
 from gan_jax.data.dataset import Dataset, from_arrays
 from gan_jax.data.transforms import fit
 from gan_jax.errors import ConfigError
@@ -124,7 +125,7 @@ def _examples(what: str, x: np.ndarray, resolution: int | None) -> np.ndarray:
   if x.dtype.kind == "f":
     if not -1.0 <= x.min() <= x.max() <= 1.0:
       raise ConfigError(f"{what} has values from {x.min():g} to {x.max():g}; images are uint8, or in [-1, 1]")
-    x = np.round((x.astype(np.float32) + 1.0) * 127.5).astype(np.uint8)
+    x = pixels.encode(x.astype(np.float32))
   return fit(x, resolution)
 
 

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from gan_jax import pixels
 from gan_jax.data.dataset import Dataset
 from gan_jax.errors import ConfigError
 
@@ -69,7 +70,7 @@ def sprites(
   leaves = {"kinds": jnp.array([KINDS.index(kind) for kind in kinds], jnp.int32), "low": low, "high": high}
   draw = jax.tree_util.Partial(functools.partial(_draw, resolution), leaves)
   test = {k: np.asarray(v) for k, v in draw(jax.random.key(_TEST_KEY), _HELD_OUT).items()}
-  test["x"] = np.round((test["x"] + 1) * 127.5).astype(np.uint8)
+  test["x"] = pixels.encode(test["x"])
   return Dataset("sprites", (resolution, resolution, 1), len(kinds), None, draw, test, arrays=leaves)
 
 

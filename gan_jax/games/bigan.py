@@ -12,7 +12,7 @@ import chex
 import jax
 
 from gan_jax import priors
-from gan_jax.errors import ConfigError
+from gan_jax.errors import at_least_one
 from gan_jax.forward import forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Optimizers, Player, optimizer_of
 from gan_jax.games._abilities import evaluated, judgements, sampler
@@ -25,8 +25,7 @@ def specs(data: DataSpec, *, latent_dim: int, **_: Any) -> dict[str, NetSpec]:
   Raises:
     ConfigError: if `latent_dim` is below 1.
   """
-  if latent_dim < 1:
-    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
+  at_least_one("latent_dim", latent_dim)
   x, z = data.x, (latent_dim,)
   return {"generator": NetSpec((z,), x), "encoder": NetSpec((x,), z), "discriminator": NetSpec((x, z), ())}
 

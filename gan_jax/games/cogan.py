@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from gan_jax import priors
 from gan_jax.augment import Augment
-from gan_jax.errors import ConfigError
+from gan_jax.errors import at_least_one
 from gan_jax.forward import forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, optimizer_of
 from gan_jax.games import _domains
@@ -37,8 +37,7 @@ def specs(data: DataSpec, *, latent_dim: int, domain_weight: float | None = None
   Raises:
     ConfigError: if `latent_dim` is below 1, or the data has one domain alone.
   """
-  if latent_dim < 1:
-    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
+  at_least_one("latent_dim", latent_dim)
   domains = _domains.several(data, "cogan")
   return {
     "generator_first": NetSpec(((latent_dim,),), None),

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import priors
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.forward import forward
 from gan_jax.game import Aux, Batch, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Shape, optimizer_of
 from gan_jax.games._abilities import evaluated, translations
@@ -99,8 +99,7 @@ def make(
   Raises:
     ConfigError: as `specs`; if `discriminator_steps` is below 1.
   """
-  if discriminator_steps < 1:
-    raise ConfigError(f"discriminator_steps is {discriminator_steps}; it has to be at least 1")
+  at_least_one("discriminator_steps", discriminator_steps)
   nets = {"generator": generator, "discriminator": discriminator}
   given = _condition(condition, data)
   noise = lambda key, n: (prior(key, (n, latent_dim)),) if latent_dim else ()

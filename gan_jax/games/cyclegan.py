@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import pool
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.forward import forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Scheduled, optimizer_of
 from gan_jax.games._abilities import evaluated, translations
@@ -79,8 +79,7 @@ def make(
   Raises:
     ConfigError: if `pool_size` is below 0, or `discriminator_steps` below 1.
   """
-  if discriminator_steps < 1:
-    raise ConfigError(f"discriminator_steps is {discriminator_steps}; it has to be at least 1")
+  at_least_one("discriminator_steps", discriminator_steps)
   if pool_size < 0:
     raise ConfigError(f"pool_size is {pool_size}; it has to be at least 0, which switches the pools off")
   nets: dict[str, Net] = dict(zip((*GENERATORS, *DISCRIMINATORS), (x_to_y, y_to_x, discriminator_x, discriminator_y)))

@@ -6,7 +6,7 @@ A generator that collapses then loses the modes of one component and not of the 
 
 from typing import Any
 
-from gan_jax.errors import ConfigError
+from gan_jax.errors import at_least_one
 from gan_jax.game import Game, Net
 from gan_jax.games import gan
 from gan_jax.games._extends import extends
@@ -29,6 +29,5 @@ def make(*, generator: Net, members: int, **shared: Any) -> Game:
   Raises:
     ConfigError: if `members` is below 1.
   """
-  if members < 1:
-    raise ConfigError(f"members is {members}; it has to be at least 1")
+  at_least_one("members", members)
   return gan.make(generator=mixture(generator, members), **shared)

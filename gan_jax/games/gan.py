@@ -10,7 +10,7 @@ import optax
 
 from gan_jax import optim, priors
 from gan_jax.augment import Augment
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.forward import Forward, forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Scheduled, optimizer_of
 from gan_jax.games._abilities import judgements, sampler
@@ -26,8 +26,7 @@ def specs(data: DataSpec, *, latent_dim: int, noise_conditional: bool = False, *
   Raises:
     ConfigError: if `latent_dim` is below 1.
   """
-  if latent_dim < 1:
-    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
+  at_least_one("latent_dim", latent_dim)
   seen = (data.x, ()) if noise_conditional else (data.x,)
   return {"generator": NetSpec(((latent_dim,),), data.x), "discriminator": NetSpec(seen, ())}
 
@@ -206,8 +205,7 @@ def noisy(
 
 def _moves(critic: str, steps: int, simultaneous: bool, extra_gradient: bool) -> tuple[Move, ...]:
   """One round."""
-  if steps < 1:
-    raise ConfigError(f"{critic}_steps is {steps}; it has to be at least 1")
+  at_least_one(f"{critic}_steps", steps)
   if (simultaneous or extra_gradient) and steps != 1:
     raise ConfigError(f"players that move at once move once: {critic}_steps is {steps}, not 1")
   if extra_gradient:

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 
 from gan_jax import priors
 from gan_jax.augment import Augment
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.forward import forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Scheduled, optimizer_of
 from gan_jax.games._abilities import evaluated, judgements
@@ -191,8 +191,7 @@ def _check(codes: Codes, latent_dim: int, recognition_owner: str, discriminator_
     raise ConfigError(f"latent_dim is {latent_dim}, but the codes alone take {codes.size} entries")
   if recognition_owner not in ("discriminator", "generator"):
     raise ConfigError(f"recognition_owner is {recognition_owner!r}; it is 'discriminator' or 'generator'")
-  if discriminator_steps < 1:
-    raise ConfigError(f"discriminator_steps is {discriminator_steps}; it has to be at least 1")
+  at_least_one("discriminator_steps", discriminator_steps)
 
 
 def _play(

@@ -13,7 +13,7 @@ import chex
 import jax
 
 from gan_jax import priors
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.forward import forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Optimizers, Player, Scheduled, optimizer_of
 from gan_jax.games._abilities import evaluated, judgements, sampler
@@ -30,8 +30,7 @@ def specs(data: DataSpec, *, latent_dim: int, members: int, **_: Any) -> dict[st
   Raises:
     ConfigError: if `latent_dim` is below 1, or `members` below 2.
   """
-  if latent_dim < 1:
-    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
+  at_least_one("latent_dim", latent_dim)
   if members < 2:
     raise ConfigError(f"members is {members}; a classifier needs at least 2 to distinguish")
   return {

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import priors
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.forward import Forward, forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Optimizers, Player, Scheduled, optimizer_of
 from gan_jax.games._abilities import evaluated, judgements
@@ -32,8 +32,7 @@ def specs(data: DataSpec, *, latent_dim: int, resolution: int, **_: Any) -> dict
   Raises:
     ConfigError: if `latent_dim` is below 1, or `resolution` is odd or does not divide the side of square images.
   """
-  if latent_dim < 1:
-    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
+  at_least_one("latent_dim", latent_dim)
   if len(data.x) != 3 or data.x[0] != data.x[1]:
     raise ConfigError(f"it plays on square images [H, H, C], and the data are {list(data.x)}")
   if resolution < 2 or resolution % 2 or data.x[0] % resolution:
@@ -78,8 +77,7 @@ def make(
   Raises:
     ConfigError: if `critic_steps` is below 1.
   """
-  if critic_steps < 1:
-    raise ConfigError(f"critic_steps is {critic_steps}; it has to be at least 1")
+  at_least_one("critic_steps", critic_steps)
   factor, name = data.x[0] // resolution, f"alpha_{resolution}"  # named so that it begins anew where a stage does
   nets = {"generator": generator, "critic": _remembering(critic, name, at(fade, jnp.zeros((), jnp.int32)))}
   latent = lambda key, n: prior(key, (n, latent_dim))

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import priors
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.forward import Forward, forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Optimizers, Player, Scheduled, optimizer_of
 from gan_jax.games._abilities import evaluated, judgements, sampler
@@ -33,8 +33,7 @@ def specs(data: DataSpec, *, latent_dim: int, **_: Any) -> dict[str, NetSpec]:
   Raises:
     ConfigError: if `latent_dim` is below 1.
   """
-  if latent_dim < 1:
-    raise ConfigError(f"latent_dim is {latent_dim}; it has to be at least 1")
+  at_least_one("latent_dim", latent_dim)
   return {
     "encoder": NetSpec((data.x,), (2 * latent_dim,)),
     "generator": NetSpec(((latent_dim,),), data.x),

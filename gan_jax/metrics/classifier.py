@@ -12,8 +12,8 @@ import numpy as np
 import optax
 from jax.tree_util import Partial
 
-from gan_jax import cache
-from gan_jax.metrics.features import Extractor, decoded, extract
+from gan_jax import cache, pixels
+from gan_jax.metrics.features import Extractor, extract
 from gan_jax.nets.conv import conv
 
 
@@ -132,7 +132,7 @@ def _descend(tx, steps, batch_size, shift, params, images, labels, key):
       params, opt = carry
       draw, move = jax.random.split(key)
       index = jax.random.randint(draw, (batch_size,), 0, len(images))
-      gradient = jax.grad(loss)(params, decoded(_move(images[index], move, shift)), labels[index])
+      gradient = jax.grad(loss)(params, pixels.decode(_move(images[index], move, shift)), labels[index])
       with jax.numpy_dtype_promotion("standard"):  # optax mixes its integer counters with floats
         updates, opt = tx.update(gradient, opt)
       return (optax.apply_updates(params, updates), opt), None

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import Partial
 
-from gan_jax import weights
+from gan_jax import pixels, weights
 from gan_jax.errors import ConfigError
 from gan_jax.metrics import resize
 from gan_jax.nets import efficientnet as lite
@@ -87,15 +87,10 @@ def _forward(extractor, images):
   """Of images [N, few, H, W, C], `few` at a time."""
 
   def part(images):
-    features = extractor.features(decoded(images) if images.dtype == jnp.uint8 else images.astype(jnp.float32))
+    features = extractor.features(pixels.decode(images) if images.dtype == jnp.uint8 else images.astype(jnp.float32))
     return features, None if extractor.head is None else extractor.head(features)
 
   return jax.lax.map(part, images)
-
-
-def decoded(images: jax.Array) -> jax.Array:
-  """uint8 to float32 in [-1, 1]."""
-  return (images.astype(jnp.float32) - 127.5) * (1 / 127.5)
 
 
 def default(labels: bool, discriminator: bool) -> tuple[str, str]:

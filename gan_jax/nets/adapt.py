@@ -1,7 +1,6 @@
 """Modules of flax, old style and new, as `Net`s: pure functions of parameters and statistics."""
 
 import inspect
-import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen, nnx
 from flax.errors import FlaxError
 
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.game import Net, NetSpec, Shape
 
 
@@ -145,11 +144,7 @@ def square_image(shape: Shape | None) -> tuple[int, int]:
 def positive(**values: Any) -> None:
   """Raises ConfigError if a setting, or an entry of one, is no integer of at least 1."""
   for name, value in values.items():
-    for each in value if isinstance(value, tuple | list) else (value,):
-      if not isinstance(each, numbers.Integral) or isinstance(each, bool):
-        raise ConfigError(f"{name} is {each!r}; it has to be an integer")
-      if each < 1:
-        raise ConfigError(f"{name} is {each}; it has to be at least 1")
+    at_least_one(name, *(value if isinstance(value, tuple | list) else (value,)))
 
 
 def _listed(shapes: Sequence[Any]) -> str:

@@ -9,11 +9,12 @@ import pytest
 from jax.tree_util import Partial
 
 from experiments.evaluators import Context, Evaluation, Judgement, images, together
+from experiments.evaluators._extractors import training_images
 from gan_jax import train
 from gan_jax.data.dataset import from_arrays, spread
 from gan_jax.errors import ConfigError
 from gan_jax.game import Game
-from gan_jax.metrics import features, quality
+from gan_jax.metrics import classifier, features, quality
 from gan_jax.metrics.features import Extractor
 from gan_jax.metrics.quality import Features
 
@@ -47,8 +48,8 @@ def corners(x):
 
 def test_what_is_compared(monkeypatch):
   """Samples of the averaged weights, 256 levels, against all that is held out and all that was trained on."""
-  monkeypatch.setattr(images.features, "default", lambda *_: ("efficientnet", "because"))
-  monkeypatch.setattr(images.features, "efficientnet", lambda: CORNERS)
+  monkeypatch.setattr(features, "default", lambda *_: ("efficientnet", "because"))
+  monkeypatch.setattr(features, "efficientnet", lambda: CORNERS)
   found = images.make(context(), n=25).judge(STATE)
   keys = jax.random.split(train.evaluation_key(STATE.key), 1)
   drawn = np.asarray(context().game.sample(STATE.params, {}, keys[0], 100))[:25]
@@ -126,7 +127,7 @@ def test_what_cannot_be_judged_is_told(given, settings, message):
 
 def test_a_labelled_set_trains_its_classifier(monkeypatch):
   given = []
-  monkeypatch.setattr(images.classifier, "train", lambda *arguments: given.append(arguments) or CORNERS)
+  monkeypatch.setattr(classifier, "train", lambda *arguments: given.append(arguments) or CORNERS)
   images.make(context(classes=2), n=25).judge(STATE)
   ((x, label, test_x, test_label, classes),) = given
   np.testing.assert_array_equal(x, IMAGES[:40])
@@ -136,29 +137,29 @@ def test_a_labelled_set_trains_its_classifier(monkeypatch):
 
 def test_of_data_without_end_as_many_training_images_are_drawn_as_samples():
   dataset = context().dataset._replace(size=None)
-  drawn, whole = images.training_images(dataset, 7, 100)
+  drawn, whole = training_images(dataset, 7, 100)
   assert drawn.shape == (7, 2, 3, 1) and drawn.dtype == np.uint8 and not whole
   for most, count in ((40, 40), (100, 40), (39, 39)):
-    found, whole = images.training_images(context().dataset, 7, most)
+    found, whole = training_images(context().dataset, 7, most)
     assert len(found) == count and whole == (most >= 40)
   np.testing.assert_array_equal(spread(IMAGES, 4), IMAGES[[0, 19, 39, 59]])
 
 
 def test_memorisation_is_measured_where_all_training_images_are_looked_at(monkeypatch):
-  monkeypatch.setattr(images.features, "default", lambda *_: ("efficientnet", ""))
-  monkeypatch.setattr(images.features, "efficientnet", lambda: CORNERS)
+  monkeypatch.setattr(features, "default", lambda *_: ("efficientnet", ""))
+  monkeypatch.setattr(features, "efficientnet", lambda: CORNERS)
   for most, said in ((40, "40"), (39, "39, not all")):
     found = images.make(context(), train_images=most).judge(STATE)
     assert ("memorisation" in found.numbers) == (most == 40) and found.protocol["training images"] == said
 
 
 def test_training_images_that_are_cropped_are_seen_as_the_game_sees_them(monkeypatch):
-  monkeypatch.setattr(images.features, "default", lambda *_: ("efficientnet", ""))
-  monkeypatch.setattr(images.features, "efficientnet", lambda: CORNERS)
+  monkeypatch.setattr(features, "default", lambda *_: ("efficientnet", ""))
+  monkeypatch.setattr(features, "efficientnet", lambda: CORNERS)
   wide = np.arange(40 * 4 * 4, dtype=np.uint8).reshape(40, 4, 4, 1)
   data = from_arrays("wide", {"x": wide}, {"x": wide[:20, 1:3, 1:3] // 2 + 7}, crop=2)
   given = context(shape=(2, 2, 1))._replace(dataset=data)
-  found, _ = images.training_images(data, 7, 100)
+  found, _ = training_images(data, 7, 100)
   np.testing.assert_array_equal(found, wide[:, 1:3, 1:3])
   assert images.make(given, n=20).judge(STATE).sheets["neighbours"][0].shape == (48, 2, 2, 1)
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from jax.tree_util import Partial
 
-from experiments.evaluators import Context, images, stacked
+from experiments.evaluators import Context, stacked
+from experiments.evaluators._extractors import opener
 from gan_jax.data import sources
 from gan_jax.data.dataset import from_arrays
 from gan_jax.errors import ConfigError
 from gan_jax.game import Game
+from gan_jax.metrics import classifier
 from gan_jax.metrics.features import Extractor
 
 STATE = types.SimpleNamespace(params={}, stats={}, ema={}, key=jax.random.key(5))
@@ -50,7 +52,7 @@ def context(classes):
 def test_modes_and_kl_by_hand(monkeypatch):
   """Three modes of 27, a quarter, a quarter and a half of the samples, against shares 1/2, 1/4, 1/4 of each class."""
   seen = []
-  monkeypatch.setattr(images.classifier, "train", trained(seen))
+  monkeypatch.setattr(classifier, "train", trained(seen))
   found = stacked.make(context([[0, 0, 0], [0, 1, 2], [2, 2, 2], [2, 2, 2]]), n=200).judge(STATE)
   kl = 0.25 * np.log(0.25 / (1 / 8)) + 0.25 * np.log(0.25 / (1 / 32)) + 0.5 * np.log(0.5 / (1 / 64))
   assert found.numbers["modes"] == 3 and found.numbers["modes_most"] == 27
@@ -64,14 +66,14 @@ def test_modes_and_kl_by_hand(monkeypatch):
 
 def test_channels_keep_their_order(monkeypatch):
   """(0, 0, 1) and (1, 0, 0) are two modes, and (0, 0, 1) twice is one."""
-  monkeypatch.setattr(images.classifier, "train", trained())
+  monkeypatch.setattr(classifier, "train", trained())
   modes = lambda classes: stacked.make(context(classes), n=100).judge(STATE).numbers["modes"]
   assert modes([[0, 0, 1], [1, 0, 0]]) == 2 and modes([[0, 0, 1], [0, 0, 1]]) == 1
 
 
 def test_the_floor_is_of_held_out_images(monkeypatch):
   """Their shares are 1/4, 1/2, 1/4 against 1/2, 1/4, 1/4: KL of one channel log(2) / 4, and three of them are drawn."""
-  monkeypatch.setattr(images.classifier, "train", trained())
+  monkeypatch.setattr(classifier, "train", trained())
   found = stacked.make(context([[0, 0, 0]]), n=20_000).judge(STATE).numbers
   assert found["modes_floor"] == 27
   assert found["mode_kl_floor"] == pytest.approx(3 * np.log(2) / 4, abs=0.03)
@@ -81,8 +83,8 @@ def test_the_floor_is_of_held_out_images(monkeypatch):
 
 def test_images_are_measured_channel_by_channel(monkeypatch):
   """The default extractor of stacked images: each channel's features side by side, and no classes."""
-  monkeypatch.setattr(images.classifier, "train", trained())
-  extractor = images.opener("classifier", sources.load(f"stacked:{__name__}:base"))({}, {})
+  monkeypatch.setattr(classifier, "train", trained())
+  extractor = opener("classifier", sources.load(f"stacked:{__name__}:base"))({}, {})
   x = jnp.broadcast_to(jnp.array([0.0, 100.0, 200.0]) / 127.5 - 1.0, (5, 2, 2, 3))
   np.testing.assert_allclose(extractor.features(x), np.tile([0.0, 100.0, 200.0], (5, 1)), atol=1e-3)
   assert extractor.head is None and extractor.accuracy == 0.875 and extractor.name == "a reader, in each channel"

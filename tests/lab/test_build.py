@@ -10,9 +10,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from experiments.lab import configs, loop, members
-from experiments.lab.build import at_least_one, build, build_game, build_nets
+from experiments.lab.build import build, build_game, build_nets
 from gan_jax import train
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.game import DataSpec, NetSpec
 from gan_jax.games import infogan
 
@@ -135,7 +135,7 @@ def test_heads_stand_on_the_features_of_the_trunk(learnt, outputs):
   config = small_infogan()
   config.game.update(categorical=(3,), continuous=4, learnt_variance=learnt, latent_dim=9)
   settings = {k: v for k, v in config.game.items() if k != "name"}
-  nets = build_nets(config, infogan.specs(DataSpec((8, 8, 1)), **settings))
+  nets, _ = build_nets(config, infogan.specs(DataSpec((8, 8, 1)), **settings))
   assert shapes(nets["trunk"], (2, 8, 8, 1)) == (2, 16)
   assert shapes(nets["discriminator"], (2, 16)) == (2,)
   assert shapes(nets["recognition"], (2, 16)) == (2, outputs)
@@ -151,7 +151,8 @@ def test_inputs_may_be_several_nets_and_shapes_in_any_order():
     "trunk": NetSpec(((8, 8, 1),), None),
   }
   config.nets = {name: config.nets[name] for name in specs}
-  nets = build_nets(config, specs)
+  nets, built = build_nets(config, specs)
+  assert [built[name].inputs for name in specs] == [((4,), (16,), (3,)), ((16,),), ((8, 8, 1),)]
   params, _ = nets["last"].init(jax.random.key(0))
   assert params["Dense_0"]["kernel"].shape == (4 + 16 + 3, 5)
   with pytest.raises(ValueError, match=r"the nets \['first', 'last'\] wait for each other"):

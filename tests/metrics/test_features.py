@@ -11,7 +11,7 @@ import pytest
 from jax.tree_util import Partial
 from PIL import Image
 
-from gan_jax import train
+from gan_jax import pixels, train
 from gan_jax.errors import ConfigError
 from gan_jax.games import gan
 from gan_jax.losses import adversarial
@@ -81,7 +81,7 @@ def test_the_runs_own_discriminator():
   found, logits = features.extract(extractor, images, batch_size=4)
   assert found.shape == (6, 4 * 4 * 4) and logits is None
   last = state.params["discriminator"]
-  scores = game.score(state.params, state.stats, features.decoded(jnp.asarray(images)))
+  scores = game.score(state.params, state.stats, pixels.decode(jnp.asarray(images)))
   np.testing.assert_allclose(found @ np.ravel(last["kernel"]) + last["bias"], scores, rtol=1e-4, atol=1e-6)
 
 
