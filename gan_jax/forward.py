@@ -35,7 +35,7 @@ class Forward:
     self._moved.setdefault(name, []).append(stats)
     return output
 
-  def function(self, name: str, *others: jax.Array) -> Callable[[jax.Array], jax.Array]:
+  def function(self, name: str, *others: jax.Array | int) -> Callable[[jax.Array], jax.Array]:
     """The net `name` in training as a pure function of its first input, to take gradients of: penalties.
 
     It has one key for all its calls. Statistics that it would move are forgotten.

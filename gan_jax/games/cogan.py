@@ -8,7 +8,7 @@ shows is common, and what decides of how it looks is a domain's own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -17,12 +17,14 @@ import jax.numpy as jnp
 from gan_jax import priors
 from gan_jax.augment import Augment
 from gan_jax.errors import at_least_one
-from gan_jax.forward import forward
-from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, optimizer_of
+from gan_jax.forward import Forward, forward
+from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Scheduled, optimizer_of
 from gan_jax.games import _domains
 from gan_jax.games._abilities import evaluated
 from gan_jax.games.gan import augmented
 from gan_jax.losses.adversarial import AdversarialLoss
+from gan_jax.losses.penalties import Critic, Penalty
+from gan_jax.optim import at
 
 _OWNS = {
   "discriminators": ("discriminator_first", "discriminator_last"),
@@ -59,6 +61,8 @@ def make(
   data: DataSpec,
   latent_dim: int,
   domain_weight: Number | None = None,
+  penalty: Penalty | None = None,
+  penalty_weight: Scheduled = 1.0,
   augment: Augment | None = None,
   prior: priors.Prior = priors.normal,
 ) -> Game:
@@ -79,6 +83,8 @@ def make(
     domain_weight: with which the discriminators maximise the domain discriminator's cross-entropy on the maps that the
       shared layers read, the gradient reversal of Ganin et al. 2016: then real and generated images are not judged by
       which domain they are of. None leaves this net out.
+    penalty: on each domain's discriminator, one of `losses.penalties`; their sum is logged as "penalty".
+    penalty_weight: what it is multiplied with; a number, or a schedule of the round.
     augment: of all images that are judged, by the domain discriminator too, as in `gan.pair`.
     prior: `(key, shape) -> z`.
   """
@@ -91,7 +97,11 @@ def make(
     "discriminator_last": discriminator_last,
   }
   nets |= {} if domain_discriminator is None else {_domains.DOMAIN_DISCRIMINATOR: domain_discriminator}
-  losses = _losses(nets, domains, lambda key, n: prior(key, (n, latent_dim)), loss, domain_weight, augment)
+  latent = lambda key, n: prior(key, (n, latent_dim))
+  play = _play(nets, domains, latent, augment)
+  losses = _losses(play, loss, penalty, penalty_weight, domain_weight)
+  if domain_weight is not None:
+    losses[_domains.DOMAIN_DISCRIMINATOR] = _domain_loss(nets, domains, augment)
 
   def sample(params, stats, key, count, latents=None, domain=domains[0]):
     z = prior(key, (count, latent_dim)) if latents is None else latents
@@ -109,38 +119,85 @@ def make(
   )
 
 
-def _losses(
+class Play(NamedTuple):
+  """One batch as all discriminators see it; of every entry there is one for each domain.
+
+  Attributes:
+    seen: the data and the generated data themselves, pairs of [B, H, W, C], augmented.
+    maps: what the shared layers read of the data.
+    real: scores of the data, [B].
+    fake: scores of generated data, [B].
+    critics: `x -> scores` in training, pure functions, for penalties.
+    keys: for what a penalty draws, [domains].
+    step: rounds played.
+  """
+
+  seen: Sequence[tuple[jax.Array, jax.Array]]
+  maps: Sequence[jax.Array]
+  real: Sequence[jax.Array]
+  fake: Sequence[jax.Array]
+  critics: Sequence[Critic]
+  keys: jax.Array
+  step: jax.Array
+
+
+def _play(
   nets: Mapping[str, Net],
   domains: Sequence[str],
   latent: Callable[[jax.Array, int], jax.Array],
-  loss: AdversarialLoss,
-  domain_weight: Number | None,
   augment: Augment | None,
-) -> dict[str, Callable]:
-  """What each player minimises; the domain discriminator is one where it has a weight."""
+) -> Callable[..., tuple[Forward, Play]]:
+  """`(params, state, batch, key) -> (use, Play)`: what both losses begin with."""
+  n = len(domains)
 
   def play(params, state, batch, key):
-    z_key, net_key, augment_key = jax.random.split(key, 3)
+    z_key, net_key, augment_key, penalty_key = jax.random.split(key, 4)
     use, x = forward(nets, params, state, net_key), [batch[domain] for domain in domains]
-    maps = use("generator_first", latent(z_key, len(x[0])))
-    fakes = [use("generator_last", maps, i) for i in range(len(domains))]
+    drawn = use("generator_first", latent(z_key, len(x[0])))
+    fakes = [use("generator_last", drawn, i) for i in range(n)]
     chex.assert_equal_shape([*x, *fakes])
     seen = augmented((*x, *fakes), augment, augment_key)
-    maps = [use("discriminator_first", each, i % len(domains)) for i, each in enumerate(seen)]
-    real, fake = maps[: len(domains)], maps[len(domains) :]
-    scores = [[use("discriminator_last", each) for each in of] for of in (real, fake)]
-    return use, real, *scores
+    maps = [use("discriminator_first", each, i % n) for i, each in enumerate(seen)]
+    scores = [use("discriminator_last", each) for each in maps]
+    last = use.function("discriminator_last")
+    firsts = [use.function("discriminator_first", i) for i in range(n)]
+    critics = [lambda x, first=first: last(first(x)) for first in firsts]
+    pairs, keys = list(zip(seen[:n], seen[n:])), jax.random.split(penalty_key, n)
+    return use, Play(pairs, maps[:n], scores[:n], scores[n:], critics, keys, state.step)
+
+  return play
+
+
+def _losses(
+  play: Callable[..., tuple[Forward, Play]],
+  loss: AdversarialLoss,
+  penalty: Penalty | None,
+  penalty_weight: Scheduled,
+  domain_weight: Number | None,
+) -> dict[str, Callable]:
+  """What discriminators and generators minimise: sums over domains."""
+  total = lambda terms: sum(terms, jnp.zeros(()))
 
   def discriminators_loss(params, state, batch, key):
-    use, maps, real, fake = play(params, state, batch, key)
-    value = sum((loss.discriminator(r, f) for r, f in zip(real, fake)), jnp.zeros(()))
+    use, played = play(params, state, batch, key)
+    value = total(map(loss.discriminator, played.real, played.fake))
+    metrics = {"real": _domains.mean(played.real), "fake": _domains.mean(played.fake)}
+    if penalty is not None:
+      cost = total(penalty(D, *x, k) for D, x, k in zip(played.critics, played.seen, played.keys))
+      value, metrics = value + at(penalty_weight, played.step) * cost, metrics | {"penalty": cost}
     if domain_weight is not None:
-      value -= domain_weight * _domains.domain_loss(use, maps)
-    return value, Aux(use.stats, metrics={"real": _domains.mean(real), "fake": _domains.mean(fake)})
+      value -= domain_weight * _domains.domain_loss(use, played.maps)
+    return value, Aux(use.stats, metrics=metrics)
 
   def generators_loss(params, state, batch, key):
-    use, _, real, fake = play(params, state, batch, key)
-    return sum((loss.generator(f, r) for r, f in zip(real, fake)), jnp.zeros(())), Aux(use.stats)
+    use, played = play(params, state, batch, key)
+    return total(map(loss.generator, played.fake, played.real)), Aux(use.stats)
+
+  return {"discriminators": discriminators_loss, "generators": generators_loss}
+
+
+def _domain_loss(nets: Mapping[str, Net], domains: Sequence[str], augment: Augment | None) -> Callable:
+  """What the domain discriminator minimises, on maps of the data."""
 
   def domain_discriminator_loss(params, state, batch, key):
     net_key, augment_key = jax.random.split(key)
@@ -148,5 +205,4 @@ def _losses(
     maps = [use("discriminator_first", each, i) for i, each in enumerate(augmented(x, augment, augment_key))]
     return _domains.domain_loss(use, maps), Aux(use.stats)
 
-  known = {} if domain_weight is None else {_domains.DOMAIN_DISCRIMINATOR: domain_discriminator_loss}
-  return {"discriminators": discriminators_loss, "generators": generators_loss} | known
+  return domain_discriminator_loss

@@ -69,11 +69,13 @@ class FirstHalvings(nn.Module):
   Attributes:
     width: channels of the first layer, doubled at each.
     halvings: how many.
+    batch_norm: whether layers but the first are normalised.
     dtype: what convolutions compute in; all else is float32.
   """
 
   width: int = 32
   halvings: int = 1
+  batch_norm: bool = True
   dtype: Any = jnp.float32
 
   @nn.compact
@@ -81,7 +83,7 @@ class FirstHalvings(nn.Module):
     """Images [B, S, S, C] -> maps [B, S / 2^halvings, S / 2^halvings, width 2^(halvings - 1)], float32."""
     chex.assert_rank(x, 4)
     for i in range(self.halvings):
-      x = dcgan.halved(self, x, self.width << i, train, batch_norm=i > 0)
+      x = dcgan.halved(self, x, self.width << i, train, batch_norm=self.batch_norm and i > 0)
     return x
 
 
@@ -90,17 +92,19 @@ class LastHalvings(nn.Module):
 
   Attributes:
     outputs: how many numbers; None for a score.
+    batch_norm: whether layers are normalised.
     dtype: what convolutions compute in; all else is float32.
   """
 
   outputs: int | None = None
+  batch_norm: bool = True
   dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
     """Maps [B, S, S, C] -> raw scores [B] or vectors [B, outputs], float32."""
     while x.shape[1] > 4:
-      x = dcgan.halved(self, x, 2 * x.shape[-1], train, batch_norm=True)
+      x = dcgan.halved(self, x, 2 * x.shape[-1], train, batch_norm=self.batch_norm)
     return dcgan.Score()(x) if self.outputs is None else Dense(self.outputs)(x.reshape(x.shape[0], -1))
 
 
@@ -134,7 +138,9 @@ def last_doublings(spec: NetSpec, /, *, dtype: jnp.dtype = jnp.float32) -> Net:
   return from_spec(LastDoublings(resolution, channels, dtype), spec)
 
 
-def first_halvings(spec: NetSpec, /, *, width: int = 32, halvings: int = 1, dtype: jnp.dtype = jnp.float32) -> Net:
+def first_halvings(
+  spec: NetSpec, /, *, width: int = 32, halvings: int = 1, batch_norm: bool = True, dtype: jnp.dtype = jnp.float32
+) -> Net:
   """A `FirstHalvings` of square images.
 
   Raises:
@@ -144,10 +150,10 @@ def first_halvings(spec: NetSpec, /, *, width: int = 32, halvings: int = 1, dtyp
   positive(width=width, halvings=halvings)
   if side % 2**halvings:
     raise ConfigError(f"its images are {side}x{side}, which cannot be halved {halvings} times")
-  return from_spec(FirstHalvings(width, halvings, dtype), spec)
+  return from_spec(FirstHalvings(width, halvings, batch_norm, dtype), spec)
 
 
-def last_halvings(spec: NetSpec, /, *, dtype: jnp.dtype = jnp.float32) -> Net:
+def last_halvings(spec: NetSpec, /, *, batch_norm: bool = True, dtype: jnp.dtype = jnp.float32) -> Net:
   """A `LastHalvings` from square maps to what the game asks for: a score, or a vector.
 
   Raises:
@@ -158,4 +164,4 @@ def last_halvings(spec: NetSpec, /, *, dtype: jnp.dtype = jnp.float32) -> Net:
     raise ConfigError(f"it halves its maps down to 4x4, and the game gives it {side}x{side}")
   if spec.output is None or len(spec.output) > 1:
     raise ConfigError("it gives a score or a vector, and the game asks for something else")
-  return from_spec(LastHalvings(spec.output[0] if spec.output else None, dtype), spec)
+  return from_spec(LastHalvings(spec.output[0] if spec.output else None, batch_norm, dtype), spec)

@@ -11,7 +11,7 @@ from gan_jax import checkpoint, train
 from gan_jax.errors import ConfigError
 from gan_jax.game import DataSpec, NetSpec
 from gan_jax.games import cogan
-from gan_jax.losses import adversarial
+from gan_jax.losses import adversarial, penalties
 
 KEY = jax.random.key(5)
 DATA = DataSpec((1,), classes=2, domains=("x", "y"))
@@ -57,6 +57,39 @@ def test_losses_are_sums_over_domains():
   np.testing.assert_allclose(aux.metrics["fake"], np.mean([f.mean() for _, f in scores]), rtol=1e-5)
   value, _ = game.players["generators"].loss(state.params, state, BATCH, KEY)
   np.testing.assert_allclose(value, sum(SOFTPLUS(-f).mean() for _, f in scores), rtol=1e-5)
+
+
+def test_the_penalty_is_the_sum_over_domains():
+  """R1 and R2, whose slopes of a linear discriminator are everywhere the same: gamma (a_x^2 + a_y^2)."""
+  game, plain = game_of(penalty=penalties.r1_and_r2, penalty_weight=lambda step: 0.25 + step), game_of()
+  state = start_of(game, SLOPES, KEY)
+  loss = lambda of, state=state: of.players["discriminators"].loss(state.params, state, BATCH, KEY)
+  value, aux = loss(game)
+  truth = sum((SLOPES["discriminator_last"] * first) ** 2 for first in SLOPES["discriminator_first"])
+  np.testing.assert_allclose(aux.metrics["penalty"], truth, rtol=1e-5)
+  np.testing.assert_allclose(value, loss(plain)[0] + 0.25 * truth, rtol=1e-5)
+  later, _ = loss(game, state.replace(step=jnp.int32(2)))
+  np.testing.assert_allclose(later, loss(plain)[0] + 2.25 * truth, rtol=1e-5)
+  generate = lambda of: float(of.players["generators"].loss(state.params, state, BATCH, KEY)[0])
+  assert generate(game) == generate(plain)
+
+
+def test_a_penalty_sees_its_own_domain_and_draws_of_its_own():
+  """Data and generated data of the domain, whose discriminator it is given, with a key of its own."""
+  seen = []
+
+  def penalty(critic, real, fake, key, /):
+    seen.append((critic(jnp.ones((1, 1))), real, fake, jax.random.key_data(key).tolist()))
+    return jnp.zeros(())
+
+  game = game_of(penalty=penalty)
+  state = start_of(game, SLOPES, KEY)
+  game.players["discriminators"].loss(state.params, state, BATCH, KEY)
+  assert len({tuple(key) for *_, key in seen}) == len(seen) == 2
+  for i, (score, real, fake, _) in enumerate(seen):
+    np.testing.assert_allclose(score, [SLOPES["discriminator_last"] * SLOPES["discriminator_first"][i]], rtol=1e-6)
+    np.testing.assert_array_equal(real[:, 0], X["xy"[i]])
+    np.testing.assert_allclose(fake[:, 0], SLOPES["generator_last"][i] * SLOPES["generator_first"] * Z, rtol=1e-5)
 
 
 def test_augmentation_is_of_all_that_is_judged_and_of_no_sample():

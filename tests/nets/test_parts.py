@@ -69,6 +69,17 @@ def test_two_parts_of_a_discriminator_are_the_discriminator():
   np.testing.assert_allclose(found, truth, rtol=1e-4, atol=1e-4)
 
 
+def test_without_batch_norm_too():
+  whole = dcgan.Discriminator(resolution=32, width=4, channels=3, batch_norm=False)
+  x = jax.random.normal(KEY, (6, 32, 32, 3))
+  p = random(jax.eval_shape(whole.init, KEY, x)["params"])
+  first, last = parts.FirstHalvings(4, 2, batch_norm=False), parts.LastHalvings(batch_norm=False)
+  maps = first.apply({"params": weights(p, "Conv_0", "Conv_1")}, x)
+  of_last = {"Conv_0": p["Conv_2"], "Score_0": {"kernel": p["kernel"], "bias": p["bias"]}}
+  found = last.apply({"params": of_last}, maps)
+  np.testing.assert_allclose(found, whole.apply({"params": p}, x), rtol=1e-4, atol=1e-4)
+
+
 def test_vectors_are_a_layer_on_the_last_maps():
   x = jax.random.normal(KEY, (6, 4, 4, 3))
   net = parts.last_halvings(NetSpec(((4, 4, 3),), (7,)))
