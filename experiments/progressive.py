@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from experiments import base
 
-SHARES = {4: 1, 8: 2, 16: 3, 32: 6}  # of the rounds, by resolution
+SHARES = {4: 1, 8: 2, 16: 4, 32: 5}  # of the rounds, by resolution
 
 
 def get_config() -> ConfigDict:
@@ -22,10 +22,10 @@ def get_config() -> ConfigDict:
   for net in ("generator", "critic"):
     config.nets[net] = {"name": f"progressive.{net}", "width": 64, "halve_above": 4}
   for player in ("critic", "generator"):
-    config.optimizer[player] = base.adam(1e-3, b1=0.0, b2=0.99)
+    config.optimizer[player] = base.adam(2e-3, b1=0.0, b2=0.99)
   config.data.resolution = 32
-  config.data.batch_size = 32
-  config.train.rounds = 4_800
+  config.data.batch_size = 16
+  config.train.rounds = 14_400
   config.train.ema_decay = 0.995
   config.train.chunk = 50
   config.train.stages = _stages(config.train.get_ref("rounds"))
