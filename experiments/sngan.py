@@ -21,8 +21,9 @@ def get_config() -> ConfigDict:
     "discriminator": base.adam(4e-4, b1=0.0, b2=0.9),
     "generator": base.adam(1e-3, b1=0.0, b2=0.9),
   }
+  config.data.batch_size = 16
   config.data.resolution = 32
-  config.train.rounds = 1_500
+  config.train.rounds = 14_000
   config.train.chunk = 50
   config.train.ema_decay = 0.995
   config.eval.every = 500

@@ -19,13 +19,14 @@ VARIANTS = ("ring", "dcgan")
 
 def get_config(variant: str = "ring") -> ConfigDict:
   config = {"ring": wgan, "dcgan": dcgan}[variant].get_config()
-  latent_dim, rate, rounds = {"ring": (16, 1e-3, 10_000), "dcgan": (100, 2e-4, 1_000)}[variant]
+  latent_dim, rate = {"ring": (16, 1e-3), "dcgan": (100, 2e-4)}[variant]
   config.game = {"name": "wgan_gp", "latent_dim": latent_dim, "penalty_weight": 10.0, "critic_steps": 5}
   if variant == "dcgan":
+    config.data.batch_size = 16
     config.nets = {
       "generator": config.nets.generator,
       "critic": {"name": "dcgan.discriminator", "width": 32, "batch_norm": False},
     }
   config.optimizer = {player: base.adam(rate, b1=0.0, b2=0.9) for player in ("critic", "generator")}
-  config.train.rounds = rounds
+  config.train.rounds = 10_000
   return config

@@ -24,7 +24,7 @@ def sweep(folder, experiment, values, extractor="a classifier"):
     "seconds": 180.0,
   }
   files = {
-    "config.json": {"seeds": len(values), "grid": {}, "train": {"rounds": 4000 if experiment == "dcgan" else 20000}},
+    "config.json": {"seeds": len(values), "grid": {}, "train": {"rounds": 10000 if experiment == "dcgan" else 20000}},
     "evaluation.json": described,
     "environment.json": {"experiment": experiment, "processor": "a CPU", "devices": ["cpu:0 cpu", "cpu:1 cpu"]},
   }
@@ -38,7 +38,7 @@ def test_a_line_for_each_sweep_and_a_note_for_each_protocol(tmp_path):
   sweep(tmp_path / "c", "dcgan", [1567.4, 1567.4], extractor="another")
   lines = results.table(results.read(tmp_path)).splitlines()
   assert lines[2:5] == [
-    "| `dcgan` | Fréchet distance 1,567, real data 2 | (1) | 10 to 11 | 4,000 | 1.5 min | a CPU, 2 x cpu |",
+    "| `dcgan` | Fréchet distance 1,567, real data 2 | (1) | 10 to 11 | 10,000 | 1.5 min | a CPU, 2 x cpu |",
     "| `fgan_kl` | Fréchet distance 3, real data 2 | (2) | 10 | 20,000 | 3.0 min | a CPU, 2 x cpu |",
     "| `vanilla_minimax` | Fréchet distance 6 (5 to 9), real data 2 | (2) | 10 to 12 | 20,000 | 1.0 min "
     "| a CPU, 2 x cpu |",
