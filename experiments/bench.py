@@ -108,7 +108,9 @@ def penalised() -> ConfigDict:
 
 def penalised_digits() -> ConfigDict:
   """WGAN-GP with DCGAN's networks, the critic's without batch norm, batch 64, 5 critic moves. Gulrajani et al. 2017."""
-  return wgan_gp.get_config("dcgan")
+  config = wgan_gp.get_config("dcgan")
+  config.data.batch_size = 64
+  return config
 
 
 def coded_digits() -> ConfigDict:

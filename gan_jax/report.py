@@ -200,8 +200,8 @@ def save_image(path: Path, image: np.ndarray) -> None:
   _save(path, _picture(pixels.encode(image)))
 
 
-def _picture(pixels: np.ndarray) -> Image.Image:
-  return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+def _picture(image: np.ndarray) -> Image.Image:
+  return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
 
 def made_here(path: Path) -> bool:

@@ -1,4 +1,7 @@
-"""The networks that look at images for the evaluators, and the images and labels that they are trained on."""
+"""The networks that look at images for the evaluators, and the images and labels that they are trained on.
+
+The underscore keeps this from being an evaluator.
+"""
 
 import functools
 from collections.abc import Callable

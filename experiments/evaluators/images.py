@@ -146,7 +146,7 @@ def compare(
 def _kept(extractor: Extractor, images: np.ndarray) -> Features:
   """The features of real images, extracted once with this code."""
   digest = hashlib.sha256(repr((extractor.name, images.shape)).encode() + np.ascontiguousarray(images).tobytes())
-  for module in (features, resize, efficientnet, folded, inception):
+  for module in (features, resize, efficientnet, folded, inception, pixels):
     digest.update(Path(module.__file__ or "").read_bytes())
   for leaf in jax.tree.leaves(extractor):
     digest.update(np.asarray(leaf).tobytes())

@@ -93,7 +93,7 @@ def build_game(
   config: Config, data: DataSpec, wrap_net: Callable[[Net], Net] = lambda net: net
 ) -> tuple[Game, dict[str, Any]]:
   """Makes the game of `config.game` out of the nets and optimizers of the config; returns its settings too."""
-  module, settings, specs = specified(config, data)
+  module, settings, specs = find_game(config, data)
   nets, _ = build_nets(config, specs)
   accepted = inspect.signature(module.make).parameters
   given = {k: v for k, v in {**settings, "data": data}.items() if k in accepted}
@@ -111,8 +111,8 @@ def data_spec(dataset: Dataset) -> DataSpec:
   return DataSpec(dataset.shape, dataset.classes, dataset.domains, dataset.condition)
 
 
-def specified(config: Config, data: DataSpec) -> tuple[ModuleType, dict[str, Any], Mapping[str, NetSpec]]:
-  """The module of `config.game`, the settings with which its `specs` and `make` are called, and the nets it asks for.
+def find_game(config: Config, data: DataSpec) -> tuple[ModuleType, dict[str, Any], Mapping[str, NetSpec]]:
+  """The module of `config.game`, the settings for its `specs` and `make`, and the specs of the nets that it asks for.
 
   Raises:
     ConfigError: if there is no such game, or a setting is unknown, missing or refused.
@@ -135,12 +135,16 @@ def build_nets(config: Config, specs: Mapping[str, NetSpec]) -> tuple[dict[str, 
 
   Returns:
     The nets, and their specs with a shape for each input.
+
+  Raises:
+    ConfigError: if the config has other nets than the game, or one does not fit it.
+    ValueError: if nets wait for each other's outputs, which is a mistake in the game.
   """
   _same_names("nets", config.nets, specs, f"the game {config.game.name}")
   dtype = DTYPES.get(config.dtype)
   if dtype is None:
     raise ConfigError(f"dtype is {config.dtype!r}, which is not known.{nearest(config.dtype, DTYPES)}")
-  nets, shapes, outputs, pending = {}, {}, {}, dict(specs)
+  nets, resolved, outputs, pending = {}, {}, {}, dict(specs)
   while pending:
     ready = {
       role: spec for role, spec in pending.items() if not {i for i in spec.inputs if isinstance(i, str)} & {*pending}
@@ -153,10 +157,10 @@ def build_nets(config: Config, specs: Mapping[str, NetSpec]) -> tuple[dict[str, 
       if any(size < 1 for shape in (*spec.inputs, spec.output or ()) if isinstance(shape, tuple) for size in shape):
         raise ConfigError(f"{field}: the game asks for {spec}; every size has to be at least 1")
       nets[role] = names.call(field, names.resolve(config.nets[role], names.NET, field, dtype=dtype), spec)
-      shapes[role] = spec
+      resolved[role] = spec
       outputs[role] = names.call(field, _output, nets[role], spec, config.nets[role].name)
       del pending[role]
-  return nets, shapes
+  return nets, resolved
 
 
 def build_optimizer(config: Config, field: str, moves: int) -> optax.GradientTransformation:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import export
 
 from experiments.lab import trained
-from experiments.lab.build import Experiment, build_nets, data_spec, specified
+from experiments.lab.build import Experiment, build_nets, data_spec, find_game
 from experiments.lab.configs import Config
 from gan_jax import train
 from gan_jax.errors import ConfigError, nearest
@@ -159,6 +159,6 @@ def _read(run: Run) -> list[str]:
 
 def _built(run: Run) -> Mapping[str, tuple[Net, NetSpec]]:
   """The nets as their builders make them, each with its spec, in which every input is a shape."""
-  _, _, specs = specified(run.config, data_spec(run.experiment.dataset))
+  _, _, specs = find_game(run.config, data_spec(run.experiment.dataset))
   nets, specs = build_nets(run.config, specs)
   return {name: (net, specs[name]) for name, net in nets.items()}

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from torch import nn
 from torch.nn.functional import cross_entropy, l1_loss, one_hot, softplus
 
-from experiments.lab.build import Experiment, build_nets, data_spec, specified
+from experiments.lab.build import Experiment, build_nets, data_spec, find_game
 from experiments.pytorch import nets as torch_nets
 from gan_jax import train
 from gan_jax.game import TrainState
@@ -53,7 +53,7 @@ class Side:
     self.config, self.game = config, experiment.game
     self.device = torch.device("cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu")
     self.layout = torch.channels_last if channels_last else torch.contiguous_format
-    _, _, specs = specified(config, data_spec(experiment.dataset))
+    _, _, specs = find_game(config, data_spec(experiment.dataset))
     nets = torch_nets.networks(config, build_nets(config, specs)[1])
     self.nets = {role: net.to(self.device, memory_format=self.layout) for role, net in nets.items()}
     self.noise = {player: _noise(player, config, experiment.dataset.shape) for player in self.game.players}

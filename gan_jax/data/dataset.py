@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from gan_jax import pixels
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 
 
 class Dataset(NamedTuple):
@@ -225,8 +225,8 @@ def sides(resolution: int | None, resize: int) -> tuple[int | None, int | None]:
   Raises:
     ConfigError: resolution is below 1; resize is below resolution, or given without one.
   """
-  if resolution is not None and resolution < 1:
-    raise ConfigError(f"resolution must be at least 1 pixel, not {resolution}")
+  if resolution is not None:
+    at_least_one("resolution", resolution)
   if not resize:
     return resolution, None
   if resolution is None:

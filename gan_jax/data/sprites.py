@@ -11,7 +11,7 @@ import numpy as np
 
 from gan_jax import pixels
 from gan_jax.data.dataset import Dataset
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 
 KINDS = ("square", "ellipse", "triangle")
 FACTORS = ("kind", "x", "y", "scale", "angle")
@@ -56,8 +56,7 @@ def sprites(
     ConfigError: a kind is unknown or comes twice, there is none, or a range is not finite, falls, or has no positive
       scale.
   """
-  if resolution < 1:
-    raise ConfigError(f"resolution is {resolution}; sprites needs at least 1 pixel")
+  at_least_one("resolution", resolution)
   if not kinds or len(set(kinds)) < len(kinds) or not set(kinds) <= set(KINDS):
     raise ConfigError(f"kinds is {list(kinds)}; sprites draws different ones of {', '.join(KINDS)}")
   ranges = {"x": x, "y": y, "scale": scale, "angle": angle}

@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 from gan_jax import host
-from gan_jax.errors import ConfigError
+from gan_jax.errors import ConfigError, at_least_one
 
 
 def fit(images: np.ndarray, resolution: int | None = None) -> np.ndarray:
@@ -30,8 +30,7 @@ def fit(images: np.ndarray, resolution: int | None = None) -> np.ndarray:
     raise ConfigError(f"images must be uint8 [N, H, W, C], not {images.dtype} {list(images.shape)}")
   if resolution is None:
     return images
-  if resolution < 1:
-    raise ConfigError(f"resolution must be at least 1 pixel, not {resolution}")
+  at_least_one("resolution", resolution)
   count, height, width, channels = images.shape
   if (height, width, channels, resolution) == (28, 28, 1, 32):
     return np.pad(images, ((0, 0), (2, 2), (2, 2), (0, 0)))

@@ -83,7 +83,8 @@ def make(
     domain_weight: with which the discriminators maximise the domain discriminator's cross-entropy on the maps that the
       shared layers read, the gradient reversal of Ganin et al. 2016: then real and generated images are not judged by
       which domain they are of. None leaves this net out.
-    penalty: on each domain's discriminator, one of `losses.penalties`; their sum is logged as "penalty".
+    penalty: on each domain's discriminator, one of `losses.penalties`; their sum, without the weight, is logged as
+      "penalty". One of gradients asks for discriminators without batch norm.
     penalty_weight: what it is multiplied with; a number, or a schedule of the round.
     augment: of all images that are judged, by the domain discriminator too, as in `gan.pair`.
     prior: `(key, shape) -> z`.
@@ -119,11 +120,11 @@ def make(
   )
 
 
-class Play(NamedTuple):
-  """One batch as all discriminators see it; of every entry there is one for each domain.
+class _Play(NamedTuple):
+  """One batch as all discriminators see it; of every entry but the last there is one for each domain.
 
   Attributes:
-    seen: the data and the generated data themselves, pairs of [B, H, W, C], augmented.
+    seen: the data and the generated data themselves, pairs of [B, ...], augmented.
     maps: what the shared layers read of the data.
     real: scores of the data, [B].
     fake: scores of generated data, [B].
@@ -146,12 +147,12 @@ def _play(
   domains: Sequence[str],
   latent: Callable[[jax.Array, int], jax.Array],
   augment: Augment | None,
-) -> Callable[..., tuple[Forward, Play]]:
-  """`(params, state, batch, key) -> (use, Play)`: what both losses begin with."""
+) -> Callable[..., tuple[Forward, _Play]]:
+  """`(params, state, batch, key) -> (use, _Play)`: what both losses begin with."""
   n = len(domains)
 
   def play(params, state, batch, key):
-    z_key, net_key, augment_key, penalty_key = jax.random.split(key, 4)
+    z_key, net_key, augment_key, penalty_key = jax.random.split(key, 4)  # the first three as before there was a penalty
     use, x = forward(nets, params, state, net_key), [batch[domain] for domain in domains]
     drawn = use("generator_first", latent(z_key, len(x[0])))
     fakes = [use("generator_last", drawn, i) for i in range(n)]
@@ -163,13 +164,13 @@ def _play(
     firsts = [use.function("discriminator_first", i) for i in range(n)]
     critics = [lambda x, first=first: last(first(x)) for first in firsts]
     pairs, keys = list(zip(seen[:n], seen[n:])), jax.random.split(penalty_key, n)
-    return use, Play(pairs, maps[:n], scores[:n], scores[n:], critics, keys, state.step)
+    return use, _Play(pairs, maps[:n], scores[:n], scores[n:], critics, keys, state.step)
 
   return play
 
 
 def _losses(
-  play: Callable[..., tuple[Forward, Play]],
+  play: Callable[..., tuple[Forward, _Play]],
   loss: AdversarialLoss,
   penalty: Penalty | None,
   penalty_weight: Scheduled,

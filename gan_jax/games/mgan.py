@@ -31,6 +31,7 @@ def specs(data: DataSpec, *, latent_dim: int, members: int, **_: Any) -> dict[st
     ConfigError: if `latent_dim` is below 1, or `members` below 2.
   """
   at_least_one("latent_dim", latent_dim)
+  at_least_one("members", members)
   if members < 2:
     raise ConfigError(f"members is {members}; a classifier needs at least 2 to distinguish")
   return {

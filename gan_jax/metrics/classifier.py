@@ -86,7 +86,8 @@ def _check(what, images, shape, labels, classes):
 
 
 def _digest(settings, *arrays):
-  found = hashlib.sha256(pathlib.Path(__file__).read_bytes() + repr(settings).encode())
+  code = b"".join(pathlib.Path(file).read_bytes() for file in (__file__, pixels.__file__ or ""))
+  found = hashlib.sha256(code + repr(settings).encode())
   for array in map(np.asarray, arrays):
     found.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
   return found.hexdigest()[:32]

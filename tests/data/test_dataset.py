@@ -268,5 +268,5 @@ def test_sides_that_cannot_be(settings, message):
 
 
 def test_a_resolution_below_one():
-  with pytest.raises(ValueError, match="resolution must be at least 1 pixel, not 0"):
+  with pytest.raises(ValueError, match="resolution is 0; it has to be at least 1"):
     sides(0, 0)

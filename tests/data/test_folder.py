@@ -539,7 +539,7 @@ def test_sizes_that_cannot_be(tmp_path):
   write(tmp_path, range(3))
   with pytest.raises(ValueError, match="resize is 4, and no squares of resolution 6"):
     folder.load(str(tmp_path), resolution=6, resize=4)
-  with pytest.raises(ValueError, match="resolution must be at least 1 pixel, not -2"):
+  with pytest.raises(ValueError, match="resolution is -2; it has to be at least 1"):
     folder.load(str(tmp_path), resolution=-2)
 
 

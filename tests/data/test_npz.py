@@ -129,7 +129,7 @@ def test_each_fault_has_one_message_that_names_the_file(write, message):
     ({"memory": float("nan")}, "memory nan"),
     ({"held_out": 0.99}, "leaves none to train on"),
     ({"memory": 1e-9}, "more than memory, 1e-09 GiB; give more memory"),
-    ({"resolution": 0}, "resolution must be at least 1"),
+    ({"resolution": 0}, "resolution is 0; it has to be at least 1"),
   ],
 )
 def test_settings(write, settings, message):

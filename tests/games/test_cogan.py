@@ -7,6 +7,8 @@ import optax
 import pytest
 from scalars import DOMAIN_LOGITS, batch_of, cross_entropy, logits, slope, start_of
 
+from experiments.lab import configs
+from experiments.lab.build import build_game
 from gan_jax import checkpoint, train
 from gan_jax.errors import ConfigError
 from gan_jax.game import DataSpec, NetSpec
@@ -90,6 +92,21 @@ def test_a_penalty_sees_its_own_domain_and_draws_of_its_own():
     np.testing.assert_allclose(score, [SLOPES["discriminator_last"] * SLOPES["discriminator_first"][i]], rtol=1e-6)
     np.testing.assert_array_equal(real[:, 0], X["xy"[i]])
     np.testing.assert_allclose(fake[:, 0], SLOPES["generator_last"][i] * SLOPES["generator_first"] * Z, rtol=1e-5)
+  seen.clear()
+  game_of(penalty=penalty, augment=lambda key, x: 2.0 * x).players["discriminators"].loss(
+    state.params, state, BATCH, KEY
+  )
+  np.testing.assert_array_equal([real[:, 0] for _, real, _, _ in seen], [2.0 * np.array(X[name]) for name in "xy"])
+
+
+def test_a_config_says_its_penalty():
+  config = configs.load("cogan", {"game.penalty.name": "penalties.r1", "game.penalty_weight": 0.5})
+  config.nets.discriminator_last.batch_norm = False
+  game, settings = build_game(config, DataSpec((32, 32, 3), domains=("x", "y")))
+  state = jax.eval_shape(lambda key: train.init(game, key), KEY)
+  batch = {name: jax.ShapeDtypeStruct((1, 4, 32, 32, 3), jnp.float32) for name in "xy"}
+  _, metrics = jax.eval_shape(train.make_step(game), state, batch)
+  assert settings["penalty_weight"] == 0.5 and "discriminators/penalty" in metrics
 
 
 def test_augmentation_is_of_all_that_is_judged_and_of_no_sample():

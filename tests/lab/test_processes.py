@@ -4,7 +4,7 @@ import filelock
 import jax
 import pytest
 
-from experiments.lab import processes
+from experiments.lab import configs, processes
 from gan_jax.errors import ConfigError
 
 
@@ -37,3 +37,11 @@ def test_an_earlier_process_that_still_lives_is_named(tmp_path, monkeypatch):
 def test_one_process_alone_holds_nothing(tmp_path):
   with processes.together(tmp_path, lambda: ""):
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("changes", [{"coordinator": "host:1"}, {"processes": 2}, {"process": 0}])
+def test_processes_that_are_described_and_not_enabled_are_refused(changes):
+  config = configs.load("ring8", {f"distributed.{field}": value for field, value in changes.items()})
+  with pytest.raises(ConfigError, match="distributed.enabled is False; each would be a run of its own"):
+    processes.connect(config)
+  processes.connect(configs.load("ring8"))

@@ -78,6 +78,12 @@ def test_without_batch_norm_too():
   of_last = {"Conv_0": p["Conv_2"], "Score_0": {"kernel": p["kernel"], "bias": p["bias"]}}
   found = last.apply({"params": of_last}, maps)
   np.testing.assert_allclose(found, whole.apply({"params": p}, x), rtol=1e-4, atol=1e-4)
+  for build, spec in (
+    (parts.first_halvings, NetSpec(((32, 32, 3),), None)),
+    (parts.last_halvings, NetSpec(((16, 16, 4),), ())),
+  ):
+    names = [{*build(spec, **given).init(KEY)[0]} for given in ({}, {"batch_norm": False})]
+    assert names[1] == {name for name in names[0] if not name.startswith("BatchNorm")}
 
 
 def test_vectors_are_a_layer_on_the_last_maps():
