@@ -6,8 +6,9 @@
 
 On the ring 10,000 rounds take one to three minutes on one CPU core. Four seeds: 8 of 8 modes on each, high quality 0.89
 (0.85 to 0.91), KL of the mode histogram 0.001. The rates are ten times the paper's, at which 5,000 rounds reached 3
-modes. DCGAN's networks, the critic without batch norm, are played at twice the paper's; seed 0, 6,000 rounds in six
-minutes on one CPU core: Fréchet distance 14.0 (real digits 7.4).
+modes. DCGAN's networks, the critic without batch norm, are played at twice the paper's; nine and a half minutes on one
+CPU core each, seeds 10 to 12: Fréchet distance 12.4 (9.2 to 13.3; real digits 7.4), class entropy 2.296 (2.295 to
+2.298) of 2.303; one digit in four is broken or blurred.
 """
 
 from ml_collections import ConfigDict
