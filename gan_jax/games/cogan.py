@@ -90,32 +90,23 @@ def make(
     prior: `(key, shape) -> z`.
   """
   domains = data.domains
-  each = lambda net: _domains.each(net, len(domains))
   nets = {
     "generator_first": generator_first,
-    "generator_last": each(generator_last),
-    "discriminator_first": each(discriminator_first),
+    "generator_last": _domains.each(generator_last, len(domains)),
+    "discriminator_first": _domains.each(discriminator_first, len(domains)),
     "discriminator_last": discriminator_last,
   }
   nets |= {} if domain_discriminator is None else {_domains.DOMAIN_DISCRIMINATOR: domain_discriminator}
   latent = lambda key, n: prior(key, (n, latent_dim))
-  play = _play(nets, domains, latent, augment)
-  losses = _losses(play, loss, penalty, penalty_weight, domain_weight)
+  losses = _losses(_play(nets, domains, latent, augment), loss, penalty, penalty_weight, domain_weight)
   if domain_weight is not None:
     losses[_domains.DOMAIN_DISCRIMINATOR] = _domain_loss(nets, domains, augment)
-
-  def sample(params, stats, key, count, latents=None, domain=domains[0]):
-    z = prior(key, (count, latent_dim)) if latents is None else latents
-    trained = evaluated(nets)
-    return trained("generator_last", params, stats, trained("generator_first", params, stats, z), domains.index(domain))
-
-  others = tuple(Move((name,), draws=False) for name in losses if name != "discriminators")
   return Game(
     nets=nets,
     players={name: Player(_OWNS[name], its_loss, optimizer_of(tx, name)) for name, its_loss in losses.items()},
-    moves=(Move(("discriminators",)), *others),
-    sample=sample,
-    domains=tuple(domains),
+    moves=tuple(Move((name,), draws=name == "discriminators") for name in losses),
+    sample=_sampler(nets, domains, latent),
+    domains=domains,
     averaged=("generator_first", "generator_last"),
   )
 
@@ -207,3 +198,14 @@ def _domain_loss(nets: Mapping[str, Net], domains: Sequence[str], augment: Augme
     return _domains.domain_loss(use, maps), Aux(use.stats)
 
   return domain_discriminator_loss
+
+
+def _sampler(nets: Mapping[str, Net], domains: Sequence[str], latent: Callable) -> Callable[..., jax.Array]:
+  """`Game.sample`, of one domain."""
+
+  def sample(params, stats, key, count, latents=None, domain=domains[0]):
+    z = latent(key, count) if latents is None else latents
+    trained = evaluated(nets)
+    return trained("generator_last", params, stats, trained("generator_first", params, stats, z), domains.index(domain))
+
+  return sample

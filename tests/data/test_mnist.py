@@ -79,7 +79,7 @@ def test_resolution():
   np.testing.assert_array_equal(padded.test["x"][:, 2:-2, 2:-2], original.test["x"])
   assert (padded.draw(jax.random.key(0), 8)["x"][:, :2] == -1).all()
   assert mnist.digits(16).test["x"].shape == (364, 16, 16, 1)
-  with pytest.raises(ValueError, match="at least 1 pixel, not 0"):
+  with pytest.raises(ValueError, match="resolution is 0; it has to be at least 1"):
     mnist.mnist5k(0)
 
 

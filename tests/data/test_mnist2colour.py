@@ -141,5 +141,5 @@ def test_resolution():
   assert other.shape == (28, 28, 3) and other.test["y"].shape == (500, 28, 28, 3)
   with pytest.raises(ValueError, match="resolution is 114, but patches of the photographs are at most 113 pixels"):
     mnist2colour(114)
-  with pytest.raises(ValueError, match="at least 1 pixel, not 0"):
+  with pytest.raises(ValueError, match="resolution is 0; it has to be at least 1"):
     mnist2colour(0)

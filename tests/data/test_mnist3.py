@@ -97,7 +97,7 @@ def test_photographs_of_its_own_every_time():
 def test_resolutions_that_cannot_be():
   with pytest.raises(ConfigError, match="resolution is 114, but patches of the photographs are at most 113 pixels"):
     mnist3(114)
-  with pytest.raises(ConfigError, match="at least 1 pixel, not 0"):
+  with pytest.raises(ConfigError, match="resolution is 0; it has to be at least 1"):
     mnist3(0)
 
 

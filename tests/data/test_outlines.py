@@ -49,5 +49,5 @@ def test_pairs_are_drawn_together():
 
 
 def test_a_resolution_below_one_is_refused():
-  with pytest.raises(ConfigError, match="at least 1 pixel, not 0"):
+  with pytest.raises(ConfigError, match="resolution is 0; it has to be at least 1"):
     outlines(0)

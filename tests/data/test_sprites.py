@@ -201,7 +201,7 @@ def test_draw_is_pure_and_its_arrays_are_leaves():
 @pytest.mark.parametrize(
   "arguments, message",
   [
-    (dict(resolution=0), "resolution is 0; sprites needs at least 1 pixel"),
+    (dict(resolution=0), "resolution is 0; it has to be at least 1"),
     (dict(kinds=("square", "heart")), "kinds is .*heart.*; sprites draws different ones of square, ellipse, triangle"),
     (dict(kinds=()), r"kinds is \[\]"),
     (dict(kinds=("square", "square")), "different ones"),

@@ -75,7 +75,7 @@ def test_other_ranks_and_dtypes_are_errors(shape, dtype):
 
 @pytest.mark.parametrize("resolution", [0, -3])
 def test_resolution_must_be_positive(resolution):
-  with pytest.raises(ValueError, match=f"at least 1 pixel, not {resolution}"):
+  with pytest.raises(ValueError, match=f"resolution is {resolution}; it has to be at least 1"):
     fit(noise(1, 4, 4, 1), resolution)
 
 
