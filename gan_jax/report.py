@@ -136,7 +136,12 @@ def save_samples(path: Path, samples: np.ndarray, data: np.ndarray, columns: int
     axes.scatter(*samples.T[:2], s=4, c="C0", label="generator")
     if dimensions > 2:
       axes.set(xlabel=f"coordinate 1 of {dimensions}", ylabel=f"coordinate 2 of {dimensions}")
-    axes.set_aspect("equal")
+    points = np.concatenate([data[:, :2], samples[:, :2]])
+    points = points[np.isfinite(points).all(1)]
+    low, high = points.min(0), points.max(0)
+    half = 0.55 * np.maximum(high - low, 0.6 * np.max(high - low) or 1.0)  # lines that met have no width
+    (left, bottom), (right, top) = (low + high) / 2 - half, (low + high) / 2 + half
+    axes.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
   else:
     low, high = np.quantile(data, [0.001, 0.999])
     margin = 0.1 * (high - low) or 1.0  # around data that is one point

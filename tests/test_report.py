@@ -40,6 +40,19 @@ def test_pictures_of_every_kind(tmp_path):
   assert opened(tmp_path / "new" / "colour.png").ndim == 3
 
 
+def test_points_of_no_width_are_seen(tmp_path):
+  """Two lines that met, one point, and samples that are not finite beside it."""
+  line = np.stack([np.zeros(50), np.linspace(0.0, 1.0, 50)], 1)
+  for i, (samples, data) in enumerate([(line + [1e-6, 0.0], line), (line[:1], line[:1]), (line * np.nan, line)]):
+    report.save_samples(tmp_path / f"{i}.png", samples, data)
+    picture = np.asarray(Image.open(tmp_path / f"{i}.png").convert("RGB")).astype(int)
+    below = picture[120:]  # the legend, which has both colours too
+    colour = (191, 191, 191) if i == 2 else (31, 119, 180)
+    assert (np.abs(below - colour).sum(2) < 10).sum() > 5, i
+    dark = np.argwhere(picture.sum(2) < 100)
+    assert np.ptp(dark[:, 1]) > 100  # the axes
+
+
 def test_metrics_survive_a_cut(tmp_path):
   path = tmp_path / "metrics.jsonl"
   rows = [{"step": s, "a/loss": 0.5 * s, "b/loss": 1.0, "a/real": 2.0} for s in (10, 20, 30)]
