@@ -32,7 +32,7 @@ def differentiable(
   Raises:
     ConfigError: if a name is unknown, or the data are no images.
   """
-  parts = {part.__name__: part for part in (colour, translation, cutout, affine)}
+  parts = {part.__name__: part for part in (colour, translation, cutout, affine, negative)}
   for name in policy:
     if name not in parts:
       raise ConfigError(f"policy has {name!r}, which is not known.{nearest(name, parts)}")
@@ -53,6 +53,13 @@ def colour(key: jax.Array, images: jax.Array, /) -> jax.Array:
   images = images + (brightness - 0.5)
   images = _away_from(images.mean(3, keepdims=True), images, 2.0 * saturation)
   return _away_from(images.mean((1, 2, 3), keepdims=True), images, contrast + 0.5)
+
+
+def negative(key: jax.Array, images: jax.Array, /) -> jax.Array:
+  """Makes each channel of each of the images [B, H, W, C] its negative, -x, with probability 1/2."""
+  _check(images)
+  negated = jax.random.bernoulli(key, 0.5, (len(images), 1, 1, images.shape[3]))
+  return jnp.where(negated, -images, images)
 
 
 def translation(key: jax.Array, images: jax.Array, /) -> jax.Array:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from gan_jax import pool
+from gan_jax.augment import Augment
 from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.forward import forward
 from gan_jax.game import Aux, DataSpec, Game, Move, Net, NetSpec, Number, Optimizers, Player, Scheduled, optimizer_of
@@ -53,6 +54,7 @@ def make(
   data: DataSpec,
   cycle_weight: Scheduled = 10.0,
   identity_weight: Number = 0.5,
+  augment_y: Augment | None = None,
   pool_size: int = 50,
   discriminator_steps: int = 1,
 ) -> Game:
@@ -73,6 +75,8 @@ def make(
     cycle_weight: the paper's lambda, of ||F(G(x)) - x||_1 + ||G(F(y)) - y||_1, norms being means over pixels; a number,
       or a schedule of the round.
     identity_weight: of ||G(y) - y||_1 + ||F(x) - x||_1, times lambda.
+    augment_y: of G's translations, before F takes them back: F(T(G(x))) is asked to be x for every T that leaves alone
+      what X shows, so that F learns to find it also in images of Y that G never makes. None takes them as they are.
     pool_size: images in each discriminator's history, `pool.exchange`; 0 for none.
     discriminator_steps: discriminator moves a round, each with a batch of its own.
 
@@ -89,7 +93,7 @@ def make(
 
   first, second = data.domains
   judge = _discriminators_loss(nets, loss, data.domains)
-  generate = _generators_loss(nets, loss, data.domains, cycle_weight, identity_weight)
+  generate = _generators_loss(nets, loss, data.domains, cycle_weight, identity_weight, augment_y)
   return Game(
     nets=nets,
     players={
@@ -109,17 +113,20 @@ def _generators_loss(
   domains: tuple[str, ...],
   cycle_weight: Scheduled,
   identity_weight: Number,
+  augment_y: Augment | None,
 ):
   """The losses at the top of this file, as G and F see them."""
 
   def generators_loss(params, state, batch, key):
-    use = forward(nets, params, state, key)
+    net_key, augment_key = jax.random.split(key)
+    use = forward(nets, params, state, net_key)
     x, y = (batch[domain] for domain in domains)
     fake_y, fake_x = use("x_to_y", x), use("y_to_x", y)
     chex.assert_equal_shape([x, y, fake_x, fake_y])
     adversarial = loss.generator(use("discriminator_y", fake_y), use("discriminator_y", y))
     adversarial += loss.generator(use("discriminator_x", fake_x), use("discriminator_x", x))
-    cycle = l1(use("y_to_x", fake_y), x) + l1(use("x_to_y", fake_x), y)
+    varied_y = fake_y if augment_y is None else augment_y(augment_key, fake_y)
+    cycle = l1(use("y_to_x", varied_y), x) + l1(use("x_to_y", fake_x), y)
     identity = l1(use("x_to_y", y), y) + l1(use("y_to_x", x), x)
     value = adversarial + at(cycle_weight, state.step) * (cycle + identity_weight * identity)
     return value, Aux(use.stats, metrics={"adversarial": adversarial, "cycle": cycle, "identity": identity})

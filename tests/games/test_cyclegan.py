@@ -134,6 +134,31 @@ def test_the_generators_loss_and_joint_gradient(name):
     np.testing.assert_allclose(step, -0.125 * slope, rtol=1e-4, atol=1e-6)
 
 
+def test_only_the_way_back_to_x_sees_augmented_translations():
+  """||F(T(G(x))) - x||_1 with T(y) = -3 y in place of ||F(G(x)) - x||_1, in value and gradient; T draws each time."""
+  game = line_game(augment_y=lambda key, y: -3.0 * y)
+  before, after, metrics = played(game, "generators")
+  l1 = lambda a, b: np.mean(np.abs(a - b))
+
+  def terms(numbers):
+    (x, y, fake_x, fake_y), _, net = reference(numbers)
+    found = generators_terms(LOSSES["squares"][2], numbers)
+    return found | {"cycle": l1(net["y_to_x"](-3.0 * fake_y), x) + l1(net["x_to_y"](fake_x), y)}
+
+  for k, value in terms(NUMBERS).items():
+    np.testing.assert_allclose(metrics[f"generators/{k}"], value, rtol=1e-5)
+  total = lambda numbers: float(np.dot([1.0, 10.0, 5.0], list(terms(numbers).values())))
+  for (net, letter), slope in gradients(total, GENERATORS).items():
+    step = after.params[net][letter] - before.params[net][letter]
+    np.testing.assert_allclose(step, -0.125 * slope, rtol=1e-4, atol=1e-6)
+
+  drawn = line_game(augment_y=lambda key, y: jax.random.normal(key, y.shape))
+  cycles = [
+    train.play(drawn, ("generators",), before, BATCH, key)[1]["generators/cycle"] for key in jax.random.split(KEY)
+  ]
+  assert cycles[0] != cycles[1]
+
+
 def test_the_defaults_are_the_papers():
   terms = generators_terms(LOSSES["squares"][2], NUMBERS)
   _, _, metrics = played(line_game(), "generators")
