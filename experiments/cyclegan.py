@@ -65,6 +65,11 @@ def get_config(variant: str = "resnet") -> ConfigDict:
   config = translator("cyclegan", "generators", "discriminators")
   config.game.update({"identity_weight": 0.5, "pool_size": 50})
   config.game.cycle_weight = falling(config) if variant in TRANSLATORS else 10.0
+  if variant in TRANSLATORS:
+    # G paints bright strokes on dark photographs alone; Y has dark ones on bright too, and F has to find these.
+    config.game.augment_y = {"name": "augment.negative"}
+    config.data.batch_size = 8
+    config.train.rounds = 4_500
   config.eval.evaluators = ("translation", "steganography")
   for role in ("x_to_y", "y_to_x"):
     config.nets[role] = TRANSLATORS.get(variant, TRANSLATORS["resnet"])
