@@ -87,10 +87,7 @@ def make(
   if pool_size < 0:
     raise ConfigError(f"pool_size is {pool_size}; it has to be at least 0, which switches the pools off")
   nets: dict[str, Net] = dict(zip((*GENERATORS, *DISCRIMINATORS), (x_to_y, y_to_x, discriminator_x, discriminator_y)))
-
-  def translator(net):
-    return lambda params, stats, key, x: evaluated(nets)(net, params, stats, x, key=key)
-
+  translator = lambda net: lambda params, stats, key, x: evaluated(nets)(net, params, stats, x, key=key)
   first, second = data.domains
   judge = _discriminators_loss(nets, loss, data.domains)
   generate = _generators_loss(nets, loss, data.domains, cycle_weight, identity_weight, augment_y)
