@@ -5,8 +5,6 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from gan_jax.errors import ConfigError
-
 Prior = Callable[[jax.Array, tuple[int, ...]], jax.Array]
 
 
@@ -18,28 +16,6 @@ def normal(key: jax.Array, shape: tuple[int, ...], /) -> jax.Array:
 def uniform(key: jax.Array, shape: tuple[int, ...], /, *, low: float = -1.0, high: float = 1.0) -> jax.Array:
   """Independent entries, uniform in [low, high)."""
   return jax.random.uniform(key, shape, minval=low, maxval=high)
-
-
-def clusters(key: jax.Array, shape: tuple[int, ...], /, *, classes: int = 10, deviation: float = 0.1) -> jax.Array:
-  """One of so many unit vectors, each as likely, and independent N(0, deviation^2) entries behind it.
-
-  Normal latents are in one piece, and so is what is made of them: between two kinds of data there are halves of both.
-  These latents are in pieces. Mukherjee et al. 2019, "ClusterGAN", section 3.
-
-  Args:
-    key: for both draws.
-    shape: [..., d].
-    classes: vectors, the first entries of d.
-    deviation: of the d - classes others; the paper's is the default.
-
-  Raises:
-    ConfigError: if `classes` is below 1 or above d.
-  """
-  if not 1 <= classes <= shape[-1]:
-    raise ConfigError(f"classes is {classes}; a latent of {shape[-1]} entries has room for 1 to {shape[-1]}")
-  class_key, normal_key = jax.random.split(key)
-  which = jax.nn.one_hot(jax.random.randint(class_key, shape[:-1], 0, classes), classes)
-  return jnp.concatenate([which, deviation * jax.random.normal(normal_key, (*shape[:-1], shape[-1] - classes))], -1)
 
 
 def slerp(a: jax.Array, b: jax.Array, t: jax.Array) -> jax.Array:

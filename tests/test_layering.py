@@ -29,7 +29,7 @@ MAY_IMPORT = {
   "gan_jax/errors.py": STANDARD,
   "gan_jax/host.py": STANDARD,
   "gan_jax/commands.py": STANDARD | ERRORS,
-  "gan_jax/priors.py": STANDARD | PURE | ERRORS,
+  "gan_jax/priors.py": STANDARD | PURE,
   "gan_jax/pixels.py": STANDARD | PURE | {"numpy"},
   "gan_jax/pool.py": STANDARD | PURE,
   "gan_jax/pyramid.py": STANDARD | PURE,

@@ -1,4 +1,4 @@
-"""Latents in clusters; spherical interpolation against float64 and closed forms, and where no great circle is known."""
+"""Spherical interpolation against float64 and closed forms, and where the great circle is not known."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from gan_jax import priors
-from gan_jax.errors import ConfigError
 
 A, B = np.asarray(jax.random.normal(jax.random.key(0), (2, 100)))
 STEPS = np.linspace(0.0, 1.0, 9, dtype=np.float32)
@@ -67,22 +66,3 @@ def test_one_number_and_zero_are_finite():
   for a, b in ((np.ones(1), -np.ones(1)), (np.zeros(3), np.ones(3)), (np.zeros(3), np.zeros(3))):
     points = path(a, b)
     assert np.isfinite(points).all() and np.abs(points).max() <= 1.0
-
-
-def test_clusters_are_unit_vectors_as_likely_as_each_other_with_normal_entries_behind():
-  n, classes = 20_000, 4
-  z = np.asarray(priors.clusters(jax.random.key(2), (2, n // 2, 7), classes=classes, deviation=0.3)).reshape(n, 7)
-  which, rest = z[:, :classes], z[:, classes:]
-  assert (np.sort(which, 1) == [0.0, 0.0, 0.0, 1.0]).all()
-  np.testing.assert_allclose(which.mean(0), 1 / classes, atol=5 * (classes * n) ** -0.5)
-  np.testing.assert_allclose(np.cov(rest.T), 0.09 * np.eye(3), atol=5 * 0.09 * (2 / n) ** 0.5)
-  np.testing.assert_allclose(rest.mean(0), 0.0, atol=5 * 0.3 * n**-0.5)
-  within = [rest[which[:, c] == 1.0].mean(0) for c in range(classes)]  # the same for each class
-  np.testing.assert_allclose(within, 0.0, atol=5 * 0.3 * (n / classes) ** -0.5)
-  assert priors.clusters(jax.random.key(2), (3, 5), classes=5).shape == (3, 5)
-
-
-def test_clusters_that_do_not_fit_are_refused():
-  for classes in (0, 8):
-    with pytest.raises(ConfigError, match=rf"classes is {classes}; a latent of 7 entries has room for 1 to 7"):
-      priors.clusters(jax.random.key(0), (2, 7), classes=classes)
