@@ -2,7 +2,8 @@
 
 Where data are few a critic learns them by heart. If it sees nothing but T(x) and T(G(z)), with T drawn for each image
 and differentiable, so that the generator's gradient passes through it, it has more to see, and the generator still
-learns the data: only what T itself could have done to an image goes unpunished.
+learns the data: only what T itself could have done to an image goes unpunished. CycleGAN's `augment_y` is T between two
+generators, for what the second has to see through.
 """
 
 from collections.abc import Callable, Sequence
