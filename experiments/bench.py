@@ -126,7 +126,7 @@ def coded_digits() -> ConfigDict:
 def translations(batch: int) -> ConfigDict:
   """CycleGAN at 64x64: residual generators of width 32 with 6 blocks, 3 layers of patches of width 32."""
   config = cyclegan.get_config()
-  del config.game["cycle_weight"], config.game["augment_y"]  # which the PyTorch side does not have
+  del config.game["cycle_weight"], config.game["augment_y"]  # schedule and augmentation, which PyTorch's side lacks
   config.game.cycle_weight = 10.0
   for role in ("x_to_y", "y_to_x"):
     config.nets[role] = {"name": "translation.resnet", "width": 32, "blocks": 6}

@@ -1,7 +1,7 @@
 """ComboGAN: any number of domains, here digits, coloured digits and outlines, 32x32. Anoosheh et al. 2018.
 
 python -m experiments.run --config=combogan            # three domains: mnist3
-python -m experiments.run --config=combogan:two        # digits and coloured ones, to compare with cyclegan
+python -m experiments.run --config=combogan:two        # digits and coloured ones, without cyclegan's augment_y
 python -m experiments.run --config=combogan --config.data.name=folder:DIR    # trainNAME for each domain
 
 Sixteen minutes on one CPU core each, seeds 10 to 12: of digits 91% of the labels survive to either other domain, of

@@ -33,7 +33,7 @@ def differentiable(
   Raises:
     ConfigError: if a name is unknown, or the data are no images.
   """
-  parts = {part.__name__: part for part in (colour, translation, cutout, affine, negative)}
+  parts = {part.__name__: part for part in (colour, translation, cutout, affine)}
   for name in policy:
     if name not in parts:
       raise ConfigError(f"policy has {name!r}, which is not known.{nearest(name, parts)}")
@@ -57,7 +57,10 @@ def colour(key: jax.Array, images: jax.Array, /) -> jax.Array:
 
 
 def negative(key: jax.Array, images: jax.Array, /) -> jax.Array:
-  """Makes each channel of each of the images [B, H, W, C] its negative, -x, with probability 1/2."""
+  """Makes each channel of each of the images [B, H, W, C] in [-1, 1] its negative, -x, with probability 1/2.
+
+  A critic that sees nothing else cannot tell images from their negatives: this is for CycleGAN's `augment_y`.
+  """
   _check(images)
   negated = jax.random.bernoulli(key, 0.5, (len(images), 1, 1, images.shape[3]))
   return jnp.where(negated, -images, images)

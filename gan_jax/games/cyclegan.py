@@ -2,8 +2,10 @@
 adversarial networks". G: X to Y and F: Y to X minimise
 
     L(G, F, D_X, D_Y) = L_GAN(G, D_Y) + L_GAN(F, D_X) + lambda L_cyc(G, F),
+    L_cyc(G, F) = ||F(T(G(x))) - x||_1 + ||G(F(y)) - y||_1,
 
-with identity losses beside it, against discriminators that see images out of a history of 50.
+with identity losses beside it, against discriminators that see images out of a history of 50. The paper's T is the
+identity.
 """
 
 from typing import Any
@@ -24,6 +26,7 @@ from gan_jax.optim import at
 
 GENERATORS = ("x_to_y", "y_to_x")
 DISCRIMINATORS = ("discriminator_x", "discriminator_y")
+_AUGMENT = 2**32 - 3  # folded into a loss's key, for T: no use of a net has this place
 
 
 def specs(data: DataSpec, **_: Any) -> dict[str, NetSpec]:
@@ -72,11 +75,11 @@ def make(
     loss: of scores. The paper's is least squares with `scale` 1.
     tx: one optimizer for both players, or a mapping with one for "generators" and one for "discriminators".
     data: what the two domains are called, and the shape of one image, for the pools.
-    cycle_weight: the paper's lambda, of ||F(G(x)) - x||_1 + ||G(F(y)) - y||_1, norms being means over pixels; a number,
+    cycle_weight: the paper's lambda, of L_cyc, norms being means over pixels; a number,
       or a schedule of the round.
     identity_weight: of ||G(y) - y||_1 + ||F(x) - x||_1, times lambda.
-    augment_y: of G's translations, before F takes them back: F(T(G(x))) is asked to be x for every T that leaves alone
-      what X shows, so that F learns to find it also in images of Y that G never makes. None takes them as they are.
+    augment_y: T, `(key, y) -> y`, such as `augment.negative`, of what F takes back and nothing else sees: it leaves
+      alone what X shows, and F learns to find that in images of Y which G never makes. None is the paper's.
     pool_size: images in each discriminator's history, `pool.exchange`; 0 for none.
     discriminator_steps: discriminator moves a round, each with a batch of its own.
 
@@ -115,14 +118,13 @@ def _generators_loss(
   """The losses at the top of this file, as G and F see them."""
 
   def generators_loss(params, state, batch, key):
-    net_key, augment_key = jax.random.split(key)
-    use = forward(nets, params, state, net_key)
+    use = forward(nets, params, state, key)
     x, y = (batch[domain] for domain in domains)
     fake_y, fake_x = use("x_to_y", x), use("y_to_x", y)
     chex.assert_equal_shape([x, y, fake_x, fake_y])
     adversarial = loss.generator(use("discriminator_y", fake_y), use("discriminator_y", y))
     adversarial += loss.generator(use("discriminator_x", fake_x), use("discriminator_x", x))
-    varied_y = fake_y if augment_y is None else augment_y(augment_key, fake_y)
+    varied_y = fake_y if augment_y is None else augment_y(jax.random.fold_in(key, _AUGMENT), fake_y)
     cycle = l1(use("y_to_x", varied_y), x) + l1(use("x_to_y", fake_x), y)
     identity = l1(use("x_to_y", y), y) + l1(use("y_to_x", x), x)
     value = adversarial + at(cycle_weight, state.step) * (cycle + identity_weight * identity)

@@ -152,6 +152,9 @@ def test_only_the_way_back_to_x_sees_augmented_translations():
     step = after.params[net][letter] - before.params[net][letter]
     np.testing.assert_allclose(step, -0.125 * slope, rtol=1e-4, atol=1e-6)
 
+  judged = [played(each, "discriminators")[2]["discriminators/loss"] for each in (game, line_game())]
+  assert judged[0] == judged[1]
+
   drawn = line_game(augment_y=lambda key, y: jax.random.normal(key, y.shape))
   cycles = [
     train.play(drawn, ("generators",), before, BATCH, key)[1]["generators/cycle"] for key in jax.random.split(KEY)

@@ -165,7 +165,7 @@ def test_rounds_alone_stretch_every_schedule():
 def test_a_schedule_can_be_given_rounds_of_its_own():
   config = configs.load("cyclegan", {"optimizer.generators.schedule.rounds": 7})
   assert config.optimizer.generators.schedule.rounds == 7
-  assert config.train.rounds == config.optimizer.discriminators.schedule.rounds == 2_500
+  assert config.train.rounds == config.optimizer.discriminators.schedule.rounds == 4_500
 
 
 def staged(*stages, rounds=30):
