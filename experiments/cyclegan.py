@@ -11,10 +11,10 @@ data give --config.train.rounds=$((200 * IMAGES)).
 The cycle weight is a schedule of the round, here one that falls; for one that begins low and rises, or one that stays,
 give --config.game.cycle_weight.init_value and .end_value.
 
-What G makes of digits is changed into its negatives before F takes it back (`augment_y`), but in :folder and :paper.
+What G makes of digits is changed into its negatives before F takes it back (`augment_y`), except in :folder and :paper.
 
-The 4,500 rounds of cyclegan.py:resnet take 19 minutes on one CPU core. On seeds 10 to 12 93.0% (92.8 to 95.0%) of labels
-survive X to Y and 91.6% (88.2 to 92.2%) Y to X. cyclegan.py:unet was not measured with its settings.
+The 4,500 rounds of cyclegan.py:resnet take 19 minutes on one CPU core. On seeds 10 to 12 93.0% (92.8 to 95.0%) of
+labels survive X to Y and 91.6% (88.2 to 92.2%) Y to X. cyclegan.py:unet was not measured with its settings.
 docs/codes_and_translations.md has the pictures, and what was tried for Y to X.
 """
 
