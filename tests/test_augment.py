@@ -145,7 +145,7 @@ def test_refusals():
     augment.differentiable(KEY, images(), policy=("color",))
   for name in NAMES:
     with pytest.raises(ConfigError, match=r"is for images \[B, H, W, C\], and these are \[5, 2\]"):
-      augment.differentiable(KEY, jnp.zeros((5, 2)), policy=(name,))
+      PARTS[name](KEY, jnp.zeros((5, 2)))
 
 
 def ramp(n=2, side=8):
