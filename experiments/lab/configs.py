@@ -201,12 +201,16 @@ def change(config: Config, changes: Mapping[str, Any]) -> None:
 def parsed(config: Config, field: str, text: str) -> Any:
   """What the command line gives for a field, of the type that it has: 5, 0.1, True, adam, 1,2 or "a","b", None.
 
+  A section can be left out by None where what takes it does without by default.
+
   Raises:
     ConfigError: if it is of another type, or there is no such field.
   """
   check_field(config, field)
   old = get(config, field) if field in _fields(config) else None
   if isinstance(old, ConfigDict):
+    if text == "None" and _may_be_none(config, field):
+      return None
     raise ConfigError(f"{field} is a section; give its settings, such as {field}.{next(iter(old), 'name')}")
   if isinstance(old, str):
     return text
@@ -341,6 +345,16 @@ def _settings(owner: str, name: str, nets: Iterable[str]) -> Mapping[str, inspec
   kind = {"nets": names.NET, "optimizer": names.OPTIMIZER}.get(owner.partition(".")[0] if owner.count(".") == 1 else "")
   _, function = names.find(kind or names.VALUE, name, f"{owner}.name")
   return names.settings_of(function) | (_SCHEDULE if kind is names.OPTIMIZER else {})
+
+
+def _may_be_none(config: Config, field: str) -> bool:
+  """Whether the function that takes this setting does without by default."""
+  owner, _, setting = field.rpartition(".")
+  section = get(config, owner) if owner else None
+  if not isinstance(section, ConfigDict) or "name" not in section:
+    return False
+  parameter = _settings(owner, section.name, config.nets).get(setting)  # pyright: ignore[reportArgumentType]
+  return parameter is not None and parameter.default is None
 
 
 def _set(config: Config, field: str, value: Any) -> None:

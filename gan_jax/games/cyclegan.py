@@ -75,8 +75,7 @@ def make(
     loss: of scores. The paper's is least squares with `scale` 1.
     tx: one optimizer for both players, or a mapping with one for "generators" and one for "discriminators".
     data: what the two domains are called, and the shape of one image, for the pools.
-    cycle_weight: the paper's lambda, of L_cyc, norms being means over pixels; a number,
-      or a schedule of the round.
+    cycle_weight: the paper's lambda, of L_cyc, norms being means over pixels; a number, or a schedule of the round.
     identity_weight: of ||G(y) - y||_1 + ||F(x) - x||_1, times lambda.
     augment_y: T, `(key, y) -> y`, such as `augment.negative`, of what F takes back and nothing else sees: it leaves
       alone what X shows, and F learns to find that in images of Y which G never makes. None is the paper's.

@@ -123,6 +123,17 @@ def test_texts_become_values_of_the_fields_type(field, text, value):
   assert found == value and type(found) is type(value)
 
 
+def test_none_leaves_out_a_section_that_has_no_default():
+  """And no other: a game without a loss, a player without an optimizer."""
+  config = configs.load("cyclegan")
+  assert configs.parsed(config, "game.augment_y", "None") is None
+  configs.change(config, {"game.augment_y": None})
+  assert config.game.augment_y is None
+  for field in ("game.loss", "optimizer.generators", "nets.x_to_y", "game"):
+    with pytest.raises(ConfigError, match=f"{field} is a section; give its settings"):
+      configs.parsed(config, field, "None")
+
+
 @pytest.mark.parametrize(
   ("field", "text"), [("train.rounds", "many"), ("train.rounds", "1.5"), ("train.ema_decay", "a")]
 )
