@@ -30,6 +30,7 @@ jax.config.update("jax_num_cpu_devices", 4)  # virtual ones, for what is split o
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 cache.keep_programs()
+gc.set_threshold(50_000)  # Tracing makes many small objects, and to look through them for garbage takes a sixth of it.
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from experiments.lab.members import with_values
 from gan_jax import checkpoint, shard, train
 from gan_jax.game import NetSpec
 
+pytestmark = pytest.mark.no_cover  # Counting lines takes a fifth of the time, and other tests cover them.
 KEY = jax.random.key(3)
 # What is asked of one experiment is asked in one process, which keeps what it has played.
 together = lambda names: [pytest.param(name, marks=pytest.mark.xdist_group(f"contract {name}")) for name in names]
