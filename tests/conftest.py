@@ -13,9 +13,15 @@ import tempfile
 import pytest
 
 # What a test compiles runs a few times, so LLVM need not optimise it, and XLA's older emitters of fused loops, of which
-# nothing goes through MLIR, take half the time of the new ones. What runs long asks for more: `runs_long`.
-os.environ["XLA_FLAGS"] = (
-  f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+# nothing goes through MLIR, take half the time of the new ones; nor need one program be cut into parts, to be compiled
+# at once. What runs long asks for more: `runs_long`.
+os.environ["XLA_FLAGS"] = " ".join(
+  [
+    os.environ.get("XLA_FLAGS", ""),
+    "--xla_backend_optimization_level=0",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+  ]
 )
 
 if "PYTEST_XDIST_WORKER" not in os.environ:  # the workers share the first process's

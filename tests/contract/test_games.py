@@ -29,9 +29,10 @@ each_experiment, each_kind_of_nets, each_game_and_kind_of_nets, each_set_of_numb
 
 @functools.cache
 def built(name):
-  """A tiny experiment, its config, and its start."""
+  """A tiny experiment, its config, and its start, which is committed to its device as what is restored will be."""
   experiment, config = tiny.experiment_of(name)
-  return experiment, config, jax.jit(functools.partial(train.init, experiment.game))(KEY)
+  start = jax.jit(functools.partial(train.init, experiment.game))(KEY)
+  return experiment, config, jax.device_put(start, jax.devices()[0])
 
 
 @functools.cache
@@ -77,6 +78,7 @@ def test_a_run_resumed_is_the_uninterrupted_one(name, tmp_path):
   with checkpoint.open_folder(tmp_path) as checkpoints:
     again, _ = two(checkpoint.restore(checkpoints, start), experiment.draw)
   assert tiny.same(again, whole)
+  assert two._cache_size() == 1
 
 
 @every_experiment
