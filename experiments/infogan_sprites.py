@@ -23,6 +23,7 @@ def get_config() -> ConfigDict:
   config.game.categorical = ()
   config.game.continuous = 2
   config.game.latent_dim = 2
+  config.game.recognition_owner = "generator"  # with the discriminator's, four seeds of ten mixed the codes
   config.game.instance_noise = 0.5
   del config.game["augment"]  # which moves what it shows, and here the place is what there is to find
   del config.game["paired_weight"]
