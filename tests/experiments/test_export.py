@@ -110,11 +110,11 @@ def test_the_program_runs_with_jax_alone_and_gives_the_generators_images(finishe
   done = subprocess.run([sys.executable, "-I", "-c", ALONE, out, *files], capture_output=True, text=True, timeout=300)
   assert done.returncode == 0, done.stderr
   experiment, state = trained.load(finished)
-  images = np.load(files[1])
-  for name, z in latents.items():
-    expected = experiment.game.sample(*train.averaged(state), jax.random.key(0), len(z), latents=z)
-    assert images[name].shape == (len(z), 8, 8, 1) and expected.std() > 0.1
-    np.testing.assert_allclose(images[name], expected, atol=1e-5)
+  with np.load(files[1]) as images:
+    for name, z in latents.items():
+      expected = experiment.game.sample(*train.averaged(state), jax.random.key(0), len(z), latents=z)
+      assert images[name].shape == (len(z), 8, 8, 1) and expected.std() > 0.1
+      np.testing.assert_allclose(images[name], expected, atol=1e-5)
 
 
 def test_a_program_is_for_all_platforms_and_of_averaged_weights(finished):
