@@ -15,6 +15,8 @@ from gan_jax.errors import ConfigError, nearest
 from gan_jax.metrics import classifier, features
 from gan_jax.metrics.features import Extractor
 
+Labelled = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # images and labels to train on, and those held out
+
 
 def opener(
   name: str,
@@ -49,18 +51,18 @@ def opener(
   return lambda params, stats: make_once()
 
 
-def labelled(dataset: Dataset, x: str = "x", label: str = "label") -> tuple[np.ndarray, ...] | None:
+def labelled(dataset: Dataset, x: str = "x", label: str = "label") -> Labelled | None:
   """Training images and their labels, and the held-out ones, as a game sees them: what a classifier is trained on.
 
   None where labels are not at hand, which those of images that are streamed or drawn without end are not.
   """
   if not all({x, label} <= set(split) for split in (dataset.arrays, dataset.test)):
     return None
-  images, *others = (np.asarray(split[name]) for split in (dataset.arrays, dataset.test) for name in (x, label))
-  return _cut(dataset, images), *others
+  train, test = ([np.asarray(split[name]) for name in (x, label)] for split in (dataset.arrays, dataset.test))
+  return _cut(dataset, train[0]), train[1], test[0], test[1]
 
 
-def channels(dataset: Dataset) -> tuple[np.ndarray, ...] | None:
+def channels(dataset: Dataset) -> Labelled | None:
   """As `labelled`, of the images that `data.stacked` makes channels of."""
   return labelled(dataset, "channel", "channel_label")
 
@@ -91,7 +93,7 @@ def _classifier(dataset: Dataset) -> Extractor:
   return features.of_channels(channel_classifier(known))
 
 
-def channel_classifier(known: tuple[np.ndarray, ...]) -> Extractor:
+def channel_classifier(known: Labelled) -> Extractor:
   """Trained on what `channels` gives."""
   _, label, _, test_label = known
   return classifier.train(*known, 1 + int(max(label.max(), test_label.max())))

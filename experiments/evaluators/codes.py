@@ -11,7 +11,7 @@ from gan_jax import train
 from gan_jax.data import sprites
 from gan_jax.data.dataset import decode
 from gan_jax.errors import ConfigError
-from gan_jax.game import Game, TrainState
+from gan_jax.game import TrainState
 from gan_jax.games.infogan import Codes
 
 
@@ -35,10 +35,11 @@ def make(context: Context, /, *, rows: int = 8, steps: int = 10) -> Evaluation:
     ConfigError: if the game has no codes.
   """
   game, test = context.game, context.dataset.test
-  if game.codes is None or game.sample is None:
+  sample, known = game.sample, game.codes
+  if known is None or sample is None:
     raise ConfigError("it looks at latent codes, which this game does not have")
-  codes = game.codes.codes
-  pictures = _traversals(game, codes, rows, steps)
+  codes = known.codes
+  pictures = _traversals(sample, codes, rows, steps)
   if not {"label", "factors"} & set(test):
     return Evaluation(pictures=pictures)
   compare = _comparison(codes, test)
@@ -52,7 +53,7 @@ def make(context: Context, /, *, rows: int = 8, steps: int = 10) -> Evaluation:
 
   def measure(state):
     x = decode({"x": jnp.asarray(test["x"])})["x"]
-    logits, continuous, log_variance = game.codes.read(*train.averaged(state), x)
+    logits, continuous, log_variance = known.read(*train.averaged(state), x)
     classes = jnp.stack([jnp.argmax(each, 1) for each in logits], 1) if logits else jnp.zeros((len(x), 0), jnp.int32)
     if codes.learnt_variance:
       noise = jax.random.normal(train.evaluation_key(state.key), continuous.shape)
@@ -103,20 +104,20 @@ def _comparison(codes: Codes, test: Mapping[str, np.ndarray]) -> Callable[..., d
   return compare
 
 
-def _traversals(game: Game, codes: Codes, rows: int, steps: int) -> tuple[Picture, ...]:
+def _traversals(sample: Callable[..., jax.Array], codes: Codes, rows: int, steps: int) -> tuple[Picture, ...]:
   """For each code a grid: the code along the columns, noise and all other codes fixed along the rows."""
   values = {f"categorical_{i}": jnp.eye(classes) for i, classes in enumerate(codes.categorical)}
   values |= {f"continuous_{i}": jnp.linspace(-1.0, 1.0, steps)[:, None] for i in range(codes.continuous)}
   drawn, start = [], 0
   for name, along in values.items():
     end = start + along.shape[1]
-    drawn.append(Picture(name, _traversal(game, codes, rows, slice(start, end), along), len(along)))
+    drawn.append(Picture(name, _traversal(sample, codes, rows, slice(start, end), along), len(along)))
     start = end
   return tuple(drawn)
 
 
 def _traversal(
-  game: Game, codes: Codes, rows: int, place: slice, along: jax.Array
+  sample: Callable[..., jax.Array], codes: Codes, rows: int, place: slice, along: jax.Array
 ) -> Callable[[TrainState], jax.Array]:
   """Samples row by row: in each the noise and the codes of one draw, but for `along` [columns, ...] at `place`."""
 
@@ -124,7 +125,7 @@ def _traversal(
     key, codes_key = jax.random.split(train.evaluation_key(state.key))
     fixed = codes.encode(*codes.draw(codes_key, rows))
     latents = jnp.tile(fixed[:, None], (1, len(along), 1)).at[:, :, place].set(along[None])
-    one = lambda key, code: game.sample(*train.averaged(state), key, 1, codes=code[None])[0]
+    one = lambda key, code: sample(*train.averaged(state), key, 1, codes=code[None])[0]
     images = jax.vmap(jax.vmap(one, (None, 0)))(jax.random.split(key, rows), latents)
     return images.reshape(-1, *images.shape[2:])
 

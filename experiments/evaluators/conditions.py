@@ -31,27 +31,28 @@ def make(context: Context, /, *, n: int = 1_000, rows: int = 10) -> Evaluation:
   Raises:
     ConfigError: if the game cannot be asked for classes, the data has no labels at hand, or `n` or `rows` is below 1.
   """
-  game, dataset = context.game, context.dataset
-  if game.sample is None or not game.labels or len(dataset.shape) != 3:
+  game, dataset, sample = context.game, context.dataset, context.game.sample
+  if sample is None or not game.labels or len(dataset.shape) != 3:
     raise ConfigError("it looks at images of classes, which this game cannot be asked for")
   at_least_one("n", n)
   at_least_one("rows", rows)
   opened, classes = opener("classifier", dataset), game.labels
-  sampled = jax.jit(lambda nets, key, labels: game.sample(*nets, key, _BATCH, labels=labels))
+  sampled = jax.jit(lambda nets, key, labels: sample(*nets, key, _BATCH, labels=labels))
 
   def judge(state):
     extractor, nets = opened(None, None), train.averaged(state)
     keys = jax.random.split(train.evaluation_key(state.key), -(-n // _BATCH))
     asked = np.arange(len(keys) * _BATCH, dtype=np.int32) % classes
     batches = [sampled(nets, key, labels) for key, labels in zip(keys, asked.reshape(-1, _BATCH))]
-    _, logits = features.extract(extractor, pixels.encode(np.concatenate(batches))[:n])
-    agreement = float(np.mean(np.argmax(logits, 1) == asked[:n]))  # pyright: ignore[reportArgumentType, reportCallIssue]
+    found = features.logits(extractor, pixels.encode(np.concatenate(batches))[:n]).argmax(1)
+    agreement = float(np.mean(found == asked[:n]))
     protocol = {"samples": n, "judge": extractor.name, "accuracy of the judge": extractor.accuracy}
+    assert extractor.accuracy is not None  # it was trained on labels
     return Judgement({"agreement": agreement, "agreement" + FLOOR: extractor.accuracy}, protocol)
 
   def draw(state):
     keys = jax.random.split(train.evaluation_key(state.key), rows)
-    one = lambda key, label: game.sample(*train.averaged(state), key, 1, labels=label[None])[0]
+    one = lambda key, label: sample(*train.averaged(state), key, 1, labels=label[None])[0]
     images = jax.vmap(jax.vmap(one, (None, 0)), (0, None))(keys, jnp.arange(classes))
     return images.reshape(-1, *dataset.shape)
 

@@ -31,13 +31,13 @@ def make(context: Context, /, *, n: int = 1_000, columns: int = 12) -> Evaluatio
   Raises:
     ConfigError: if the game cannot be asked for domains, or `n` or `columns` is below 1.
   """
-  game, dataset = context.game, context.dataset
-  if game.sample is None or len(game.domains) < 2:
+  game, dataset, sample = context.game, context.dataset, context.game.sample
+  if sample is None or len(game.domains) < 2:
     raise ConfigError("it looks at images of several domains from one latent, which this game does not make")
   at_least_one("n", n)
   at_least_one("columns", columns)
   # With one key, the same latents for each domain.
-  decoded = lambda nets, key, count: [game.sample(*nets, key, count, domain=domain) for domain in game.domains]
+  decoded = lambda nets, key, count: [sample(*nets, key, count, domain=domain) for domain in game.domains]
   draw = lambda state: jnp.concatenate(decoded(train.averaged(state), train.evaluation_key(state.key), columns))
   picture = Picture("counterparts", draw, columns)
   known = {domain: labelled(dataset, domain, label_of(domain)) for domain in game.domains}
@@ -51,8 +51,8 @@ def make(context: Context, /, *, n: int = 1_000, columns: int = 12) -> Evaluatio
     batches = [sampled(train.averaged(state), key) for key in keys]
     numbers, found = {}, []
     for domain, images in zip(game.domains, zip(*batches)):
-      _, logits = features.extract(judges[domain], pixels.encode(np.concatenate(images))[:n])
-      found.append(np.argmax(logits, 1))  # pyright: ignore[reportArgumentType, reportCallIssue]
+      logits = features.logits(judges[domain], pixels.encode(np.concatenate(images))[:n])
+      found.append(logits.argmax(1))
       numbers[f"class_entropy_{domain}"] = inception_score(logits, splits=1).class_entropy
       numbers[f"classifier_{domain}"] = judges[domain].accuracy
     same = np.all(np.stack(found) == found[0], axis=0)

@@ -73,7 +73,8 @@ def make(
     ConfigError: if the game makes no images, or the extractor is unknown or not to be had.
   """
   game, dataset = context.game, context.dataset
-  if game.sample is None or len(dataset.shape) != 3:
+  sample = game.sample
+  if sample is None or len(dataset.shape) != 3:
     raise ConfigError("it judges images that are sampled, and this game makes none: leave it out of eval.evaluators")
   held_out = spread(np.asarray(dataset.test["x"]), _MOST)
   count = n or min(len(held_out), 1_000)
@@ -84,7 +85,7 @@ def make(
     )
   name, why = (extractor, "") if extractor else features.default(classifiable(dataset), game.features is not None)
   opened = opener(name, dataset, game.features, weights, tensorflow)
-  sampled = jax.jit(lambda nets, key: game.sample(*nets, key, _BATCH))
+  sampled = jax.jit(lambda nets, key: sample(*nets, key, _BATCH))
   seen = functools.cache(lambda: training_images(dataset, count, train_images))
 
   def judge(state):
@@ -92,7 +93,7 @@ def make(
     keys = jax.random.split(train.evaluation_key(state.key), -(-count // _BATCH))
     samples = np.concatenate([pixels.encode(np.asarray(sampled(nets, key))) for key in keys])[:count]
     found = compare(opened(*nets), samples, held_out, *seen(), k, keep=name != "discriminator")
-    return found._replace(protocol=found.protocol | ({"why": why} if why else {}))
+    return found._replace(protocol={**found.protocol, **({"why": why} if why else {})})
 
   return Evaluation(judge=judge, explained=EXPLAINED, headline=HEADLINE)
 

@@ -13,7 +13,7 @@ from experiments.evaluators._extractors import labelled
 from gan_jax import pixels, priors, train
 from gan_jax.errors import ConfigError
 from gan_jax.metrics import classifier
-from gan_jax.metrics.features import Extractor, extract
+from gan_jax.metrics.features import Extractor, logits
 
 EXPLAINED = {
   f"arithmetic_{name}": (
@@ -49,8 +49,8 @@ def make(context: Context, /, *, rows: int = 8, steps: int = 10, n: int = 2_000)
     ConfigError: if the game does not decode latents, or makes no images; or a number is too small.
   """
   game, settings, dataset = context.game, context.settings, context.dataset
-  dimensions, prior = settings.get("latent_dim"), settings.get("prior", priors.normal)
-  if game.sample is None or dimensions is None or len(dataset.shape) != 3:
+  dimensions, prior, sample = settings.get("latent_dim"), settings.get("prior", priors.normal), game.sample
+  if sample is None or dimensions is None or len(dataset.shape) != 3:
     raise ConfigError("it decodes latents to images, which this game does not do")
   if rows < 1 or steps < 2 or n < _BATCH:
     raise ConfigError(f"rows is {rows}, steps {steps} and n {n}; they have to be at least 1, 2 and {_BATCH}")
@@ -61,14 +61,14 @@ def make(context: Context, /, *, rows: int = 8, steps: int = 10, n: int = 2_000)
     between = jax.vmap(jax.vmap(priors.slerp, (None, None, 0)), (0, 0, None))(
       starts, ends, jnp.linspace(0.0, 1.0, steps)
     )
-    return game.sample(*train.averaged(state), key, rows * steps, latents=between.reshape(-1, dimensions))
+    return sample(*train.averaged(state), key, rows * steps, latents=between.reshape(-1, dimensions))
 
   pictures = (Picture("interpolation", interpolation, steps),)
   known = labelled(dataset)
   if known is None:
     return Evaluation(pictures=pictures)
   trained = functools.cache(lambda: classifier.train(*known, dataset.classes))
-  decode = jax.jit(lambda nets, key, z: game.sample(*nets, key, len(z), latents=z))
+  decode = jax.jit(lambda nets, key, z: sample(*nets, key, len(z), latents=z))
 
   def judge(state):
     nets, key = train.averaged(state), train.evaluation_key(state.key)
@@ -135,5 +135,4 @@ def _arithmetic(
 
 def _named(classifier: Extractor, images: np.ndarray) -> np.ndarray:
   """The classes that images are taken for, rounded to 256 levels, [N]."""
-  _, logits = extract(classifier, pixels.encode(images))
-  return np.argmax(logits, axis=1)
+  return logits(classifier, pixels.encode(images)).argmax(1)

@@ -37,8 +37,8 @@ def make(context: Context, /) -> Evaluation:
     ConfigError: if the game minimises no divergence, or the data is no mixture on the line.
   """
   game, settings, truth = context.game, context.settings, context.dataset.arrays
-  divergence = settings.get("divergence")
-  if not isinstance(divergence, FDivergence) or game.sample is None or game.score is None:
+  divergence, sample, score = settings.get("divergence"), game.sample, game.score
+  if not isinstance(divergence, FDivergence) or sample is None or score is None:
     raise ConfigError("it needs a game that minimises a divergence, such as fgan")
   if "means" not in truth or context.dataset.shape != (1,) or settings.get("latent_dim") != 1:
     raise ConfigError(
@@ -50,13 +50,14 @@ def make(context: Context, /) -> Evaluation:
   shape = {k: settings[k] for k in ("data_first", "parametrisation") if k in settings}
   sign = 1.0 if shape.get("data_first", True) else -1.0  # `score` is high for data in either case
   best = _best_gaussian(divergence, shape.get("data_first", True), *(tuple(truth[k]) for k in sorted(truth)))
-  x, log_p = (jnp.asarray(values, jnp.float32) for values in mixture.grid(**truth))
+  on_line = mixture.grid(truth["weights"], truth["means"], truth["scales"])
+  x, log_p = (jnp.asarray(values, jnp.float32) for values in on_line)
 
   def fitted(nets):
-    ends = game.sample(*nets, jax.random.key(0), 2, latents=jnp.array([[0.0], [1.0]]))[:, 0]
+    ends = sample(*nets, jax.random.key(0), 2, latents=jnp.array([[0.0], [1.0]]))[:, 0]
     mu, sigma = ends[0], ends[1] - ends[0]
     log_q = norm.logpdf(x, mu, sigma)
-    bound = integrate_bound(divergence, sign * game.score(*nets, x[:, None]), log_p, log_q, x, **shape)
+    bound = integrate_bound(divergence, sign * score(*nets, x[:, None]), log_p, log_q, x, **shape)
     return {"mu": mu, "sigma": sigma, "bound": bound}
 
   def measure(state):

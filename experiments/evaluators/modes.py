@@ -26,8 +26,8 @@ def make(context: Context, /, *, n: int = 2_500) -> Evaluation:
   Raises:
     ConfigError: if the game does not sample, or the data has no modes in the plane.
   """
-  game, truth = context.game, context.dataset.arrays
-  if game.sample is None:
+  sample, truth = context.game.sample, context.dataset.arrays
+  if sample is None:
     raise ConfigError("it looks at samples, which this game does not make")
   if not {"means", "scales"} <= set(truth) or context.dataset.shape != (2,):
     raise ConfigError(
@@ -37,7 +37,7 @@ def make(context: Context, /, *, n: int = 2_500) -> Evaluation:
   def measure(state):
     key = train.evaluation_key(state.key)
     both = {"": train.averaged(state), "raw_": (state.params, state.stats)}
-    samples = {prefix: game.sample(*nets, key, n) for prefix, nets in both.items()}
+    samples = {prefix: sample(*nets, key, n) for prefix, nets in both.items()}
     found = {prefix: modes.evaluate(x, truth["means"], truth["scales"]) for prefix, x in samples.items()}
     return {prefix + name: value for prefix, values in found.items() for name, value in values.items()}
 

@@ -33,9 +33,9 @@ def make(context: Context, /, *, labels: int = 500) -> Evaluation:
   Raises:
     ConfigError: if the game has no features, or the data no labels, or there are fewer than 5 examples of a class.
   """
-  game, dataset = context.game, context.dataset
+  features, dataset = context.game.features, context.dataset
   known = labelled(dataset)
-  if game.features is None:
+  if features is None:
     raise ConfigError("it reads labels off a discriminator's features, which this game does not give")
   if known is None:
     raise ConfigError(f"it reads labels off a discriminator's features, and {dataset.name} has no labels at hand")
@@ -47,7 +47,7 @@ def make(context: Context, /, *, labels: int = 500) -> Evaluation:
   if len(counts) < 2 or counts[counts > 0].min() < FOLDS:
     raise ConfigError(f"labels is {labels}, of {len(counts)} classes; it takes {FOLDS} of each, and two classes")
   x, label = x[chosen], label[chosen]
-  features = jax.jit(lambda nets, x: game.features(*nets, decode({"x": x})["x"]))
+  seen_by = jax.jit(lambda nets, x: features(*nets, decode({"x": x})["x"]))
 
   @functools.cache
   def of_pixels():
@@ -56,7 +56,7 @@ def make(context: Context, /, *, labels: int = 500) -> Evaluation:
   def judge(state):
     nets = train.averaged(state)
     read = lambda images: np.concatenate(
-      [np.asarray(features(nets, jnp.asarray(images[i : i + _BATCH]))) for i in range(0, len(images), _BATCH)]
+      [np.asarray(seen_by(nets, jnp.asarray(images[i : i + _BATCH]))) for i in range(0, len(images), _BATCH)]
     )
     seen = read(x)
     found, pixels = probe(seen, label, read(test_x), test_label), of_pixels()

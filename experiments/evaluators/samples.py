@@ -11,10 +11,10 @@ def make(context: Context, /, *, n: int = 64) -> Evaluation:
   Raises:
     ConfigError: if n is below 1, or the game does not sample.
   """
-  game, images = context.game, len(context.dataset.shape) == 3
-  if game.sample is None:
+  sample, images = context.game.sample, len(context.dataset.shape) == 3
+  if sample is None:
     raise ConfigError("it draws samples, which this game does not make")
   at_least_one("n", n)
   count = n if images else 32 * n
-  draw = lambda state: game.sample(*train.averaged(state), train.evaluation_key(state.key), count)
+  draw = lambda state: sample(*train.averaged(state), train.evaluation_key(state.key), count)
   return Evaluation(pictures=(Picture("", draw),))

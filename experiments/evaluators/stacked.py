@@ -10,7 +10,7 @@ from experiments.evaluators._extractors import channel_classifier, channels
 from gan_jax import pixels, train
 from gan_jax.errors import ConfigError, at_least_one
 from gan_jax.metrics import modes
-from gan_jax.metrics.features import Extractor, extract
+from gan_jax.metrics.features import Extractor, logits
 from gan_jax.metrics.quality import FLOOR, MOST
 
 EXPLAINED = {
@@ -34,14 +34,14 @@ def make(context: Context, /, *, n: int = 2_600) -> Evaluation:
   Raises:
     ConfigError: if n is below 1, the game does not sample, or the data is not stacked.
   """
-  game, dataset = context.game, context.dataset
+  sample, dataset = context.game.sample, context.dataset
   known = channels(dataset)
-  if game.sample is None or known is None:
+  if sample is None or known is None:
     raise ConfigError(f"it judges samples of stacked images, such as stacked:mnist5k, not of {dataset.name}")
   at_least_one("n", n)
   _, label, images, _ = known
   shares = np.bincount(label) / len(label)
-  sampled = jax.jit(lambda nets, key: game.sample(*nets, key, _BATCH))
+  sampled = jax.jit(lambda nets, key: sample(*nets, key, _BATCH))
   trained = functools.cache(lambda: channel_classifier(known))
 
   @functools.cache
@@ -69,5 +69,4 @@ def make(context: Context, /, *, n: int = 2_600) -> Evaluation:
 
 def _classes(classifier: Extractor, images: np.ndarray) -> np.ndarray:
   """What the classifier takes images for, [N]."""
-  _, logits = extract(classifier, images)
-  return np.argmax(logits, axis=1)
+  return logits(classifier, images).argmax(1)

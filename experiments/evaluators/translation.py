@@ -45,22 +45,24 @@ def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
   Raises:
     ConfigError: if the game does not translate.
   """
-  game, dataset = context.game, context.dataset
-  if not game.directions:
+  game, dataset, by_game = context.game, context.dataset, context.game.translate
+  if by_game is None or not game.directions:
     raise ConfigError("it looks at translations, which this game does not make")
   judges = _judges(dataset, game) if judge else {}
   style = _style(dataset) if judge and not judges else None
   numbers = {direction: _numbers(game, dataset, *direction, {*judges}, style) for direction in game.directions}
 
   def measure(state):
-    translate = functools.partial(game.translate, *train.averaged(state), train.evaluation_key(state.key))
+    translate = functools.partial(by_game, *train.averaged(state), train.evaluation_key(state.key))
     found = {}
     for direction, kinds in numbers.items():
       values = _values(translate, dataset, *direction, judges, style)
       found |= {name: values[kind]() for kind, (name, _) in kinds.items()}
     return found
 
-  pictures = tuple(_picture(game, dataset, n, *direction) for direction in game.directions)
+  pictures = tuple(
+    _picture(by_game, dataset, n, *direction, back=direction[::-1] in game.directions) for direction in game.directions
+  )
   seen = dict.fromkeys(domain for direction in game.directions for domain in direction)
   protocol = {"reference": f"held-out images: {', '.join(f'{len(dataset.test[name]):,} of {name}' for name in seen)}"}
   if judges:
@@ -164,21 +166,21 @@ def _style(dataset: Dataset) -> Extractor | None:
   parts = [part for domain in dataset.domains if (part := labelled(dataset, domain, domain)) is not None]
   if len(parts) < max(2, len(dataset.domains)):
     return None
-  named = []
-  for split in (0, 2):  # of `labelled`, the training images and the held-out ones
-    images = [part[split] for part in parts]
-    named += [np.concatenate(images), np.repeat(np.arange(len(images)), [len(each) for each in images])]
-  return classifier.train(*named, len(parts))
+  x, _, test_x, _ = zip(*parts)
+  named = lambda images: np.repeat(np.arange(len(images)), [len(each) for each in images])
+  return classifier.train(np.concatenate(x), named(x), np.concatenate(test_x), named(test_x), len(parts))
 
 
-def _picture(game: Game, dataset: Dataset, n: int, source: str, target: str) -> Picture:
+def _picture(
+  by_game: Callable[..., jax.Array], dataset: Dataset, n: int, source: str, target: str, back: bool
+) -> Picture:
   read = lambda name: decode({"x": jnp.asarray(spread(dataset.test[name], n))})["x"]
   images, truth = read(source), _truth(source, target)
 
   def draw(state):
-    translate = functools.partial(game.translate, *train.averaged(state), train.evaluation_key(state.key))
+    translate = functools.partial(by_game, *train.averaged(state), train.evaluation_key(state.key))
     rows = [images, translate(images, source, target)]
-    if (target, source) in game.directions:
+    if back:
       rows.append(translate(rows[-1], target, source))
     elif truth in dataset.test:
       rows.append(read(truth))

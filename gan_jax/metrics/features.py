@@ -82,6 +82,18 @@ def extract(extractor: Extractor, images: np.ndarray, batch_size: int = 64) -> t
   return whole(features), None if logits[0] is None else whole(logits)
 
 
+def logits(extractor: Extractor, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
+  """Those of `extract` alone, [N, classes].
+
+  Raises:
+    ValueError: also if the extractor knows no classes.
+  """
+  _, found = extract(extractor, images, batch_size)
+  if found is None:
+    raise ValueError(f"{extractor.name} knows no classes")
+  return found
+
+
 @jax.jit
 def _forward(extractor, images):
   """Of images [N, few, H, W, C], `few` at a time."""

@@ -42,6 +42,7 @@ def test_many_images_are_run_in_batches_that_compile_once():
   np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
   np.testing.assert_array_equal(logits, -found)
   assert len(CALLS) == 1 and found.dtype == np.float32
+  np.testing.assert_array_equal(features.logits(SIMPLE, images, batch_size=5), logits)
   again, _ = features.extract(SIMPLE, (images / 127.5 - 1.0).astype(np.float32), batch_size=5)
   np.testing.assert_allclose(again, expected, rtol=1e-4, atol=1e-6)
   other = Extractor("means", Partial(means, jnp.float32(-2.0)))  # weights are arguments: only its head is missed
@@ -61,6 +62,8 @@ def test_what_is_no_image_is_refused(images):
 def test_an_extractor_without_classes_has_no_logits():
   with pytest.raises(ValueError, match="means knows no classes"):
     Extractor("means", SIMPLE.features).logits(jnp.zeros((1, 2, 2, 1)))
+  with pytest.raises(ValueError, match="means knows no classes"):
+    features.logits(Extractor("means", SIMPLE.features), np.zeros((1, 2, 2, 1), np.uint8))
 
 
 def test_the_runs_own_discriminator():
