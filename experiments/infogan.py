@@ -24,6 +24,7 @@ def get_config() -> ConfigDict:
     # As in the authors' code. The trunk then learns classes too, of generated digits and of two views of each real one:
     # without the views the noise came to decide between 4 and 9, or 3, 5 and 8.
     "recognition_owner": "discriminator",
+    "categorical_weight": 0.3,
     "paired_weight": 1.0,
     # A code that Q can read off a turned, sheared and moved digit is neither slant nor size.
     "augment": {"name": "augment.affine", "rotation": 20.0, "scale": 0.2, "shear": 0.2, "shift": 0.1},
