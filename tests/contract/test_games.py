@@ -156,7 +156,8 @@ def test_bfloat16_computes_and_keeps_float32(name):
 @pytest.mark.skipif(len(jax.devices()) < 4, reason="needs four devices")
 def test_four_devices_play_as_one(name, monkeypatch):
   """Every second game with its state split too, down to arrays of 16 numbers. One round, whose gradients are compared,
-  to 2e-5, or four times what an other rounding of the start makes of them; pools fill, batch statistics are global."""
+  to 2e-5, or four times what another rounding of the start makes of them, 2e-4 at most; pools fill, batch statistics
+  are global."""
   single, config, start = built(name)
   fsdp, mesh = tiny.EVERY.index(name) % 2 == 0, shard.mesh(4)
   monkeypatch.setattr(shard, "_SMALL", 16)
@@ -174,7 +175,8 @@ def test_four_devices_play_as_one(name, monkeypatch):
   one = step(start, batches)
   to_either_side = lambda p: np.nextafter(p, random.standard_normal(p.shape).astype(p.dtype))
   rounded, _ = step(start.replace(params=jax.tree.map(to_either_side, start.params)), batches)
-  compare(one, end, max([2e-5, *(4.0 * apart(*each) for each in gradients(one[0], rounded).values())]))
+  of_rounding = max(apart(*each) for each in gradients(one[0], rounded).values())
+  compare(one, end, np.clip(4.0 * of_rounding, 2e-5, 2e-4))
 
 
 def gradients(a, b):
