@@ -116,7 +116,7 @@ def penalised_digits() -> ConfigDict:
 def coded_digits() -> ConfigDict:
   """InfoGAN with DCGAN's networks of width 32, batch 64, Q the generator's; no augmentation, as on PyTorch's side."""
   config = infogan.get_config()
-  config.game.recognition_owner = "generator"
+  config.game.update({"recognition_owner": "generator", "categorical_weight": 1.0})
   config.game.augment = None
   config.game.paired_weight = None
   config.nets.generator.width = config.nets.trunk.width = 32

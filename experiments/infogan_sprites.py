@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
   config.game.recognition_owner = "generator"  # with the discriminator's, four seeds of ten mixed the codes
   config.game.instance_noise = 0.5
   del config.game["augment"]  # which moves what it shows, and here the place is what there is to find
-  del config.game["paired_weight"]
+  del config.game["paired_weight"], config.game["categorical_weight"]
   config.nets.generator.width = config.nets.trunk.width = 32
   config.nets.trunk.features = 256
   config.optimizer.generator = base.adam(5e-4)

@@ -13,8 +13,8 @@ import tempfile
 import pytest
 
 # What a test compiles runs a few times, so LLVM need not optimise it, and XLA's older emitters of fused loops, of which
-# nothing goes through MLIR, take half the time of the new ones; nor need one program be cut into parts, to be compiled
-# at once. What runs long asks for more: `runs_long`.
+# nothing goes through MLIR, take half the time of the new ones; and one program need not be split, to be
+# compiled in parallel. What runs long asks for more: `runs_long`.
 os.environ["XLA_FLAGS"] = " ".join(
   [
     os.environ.get("XLA_FLAGS", ""),
@@ -36,7 +36,7 @@ jax.config.update("jax_num_cpu_devices", 4)  # virtual ones, for what is split o
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 cache.keep_programs()
-gc.set_threshold(50_000)  # Tracing makes many small objects, and to look through them for garbage takes a sixth of it.
+gc.set_threshold(50_000)  # Tracing makes many small objects, and looking for garbage among them takes a sixth of it.
 
 
 @pytest.fixture

@@ -41,13 +41,13 @@ def make(context: Context, /, *, n: int = 1_000, rows: int = 10) -> Evaluation:
 
   def judge(state):
     extractor, nets = opened(None, None), train.averaged(state)
+    assert extractor.accuracy is not None  # it was trained on labels
     keys = jax.random.split(train.evaluation_key(state.key), -(-n // _BATCH))
     asked = np.arange(len(keys) * _BATCH, dtype=np.int32) % classes
     batches = [sampled(nets, key, labels) for key, labels in zip(keys, asked.reshape(-1, _BATCH))]
     found = features.logits(extractor, pixels.encode(np.concatenate(batches))[:n]).argmax(1)
     agreement = float(np.mean(found == asked[:n]))
     protocol = {"samples": n, "judge": extractor.name, "accuracy of the judge": extractor.accuracy}
-    assert extractor.accuracy is not None  # it was trained on labels
     return Judgement({"agreement": agreement, "agreement" + FLOOR: extractor.accuracy}, protocol)
 
   def draw(state):

@@ -39,9 +39,9 @@ def make(context: Context, /, *, n: int = 100) -> Evaluation:
   Raises:
     ConfigError: if the game does not translate there and back; n is below 1.
   """
-  game, dataset, forth = context.game, context.dataset, context.game.translate
+  game, dataset, translate_with = context.game, context.dataset, context.game.translate
   ways = [(source, target) for source, target in game.directions if (target, source) in game.directions]
-  if forth is None or not ways:
+  if translate_with is None or not ways:
     raise ConfigError("it looks at translations and the way back, which this game does not make")
   at_least_one("n", n)
   images = {source: spread(dataset.test[source], n) for source, _ in ways}
@@ -49,7 +49,7 @@ def make(context: Context, /, *, n: int = 100) -> Evaluation:
   @jax.jit
   def look(state, images):
     key, found = train.evaluation_key(state.key), {}
-    translate = functools.partial(forth, *train.averaged(state), key)
+    translate = functools.partial(translate_with, *train.averaged(state), key)
     for source, target in ways:
       x = decode({"x": images[source]})["x"]
       back = functools.partial(translate, source=target, target=source)

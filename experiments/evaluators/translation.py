@@ -45,15 +45,15 @@ def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
   Raises:
     ConfigError: if the game does not translate.
   """
-  game, dataset, by_game = context.game, context.dataset, context.game.translate
-  if by_game is None or not game.directions:
+  game, dataset, translate_with = context.game, context.dataset, context.game.translate
+  if translate_with is None or not game.directions:
     raise ConfigError("it looks at translations, which this game does not make")
   judges = _judges(dataset, game) if judge else {}
   style = _style(dataset) if judge and not judges else None
   numbers = {direction: _numbers(game, dataset, *direction, {*judges}, style) for direction in game.directions}
 
   def measure(state):
-    translate = functools.partial(by_game, *train.averaged(state), train.evaluation_key(state.key))
+    translate = functools.partial(translate_with, *train.averaged(state), train.evaluation_key(state.key))
     found = {}
     for direction, kinds in numbers.items():
       values = _values(translate, dataset, *direction, judges, style)
@@ -61,7 +61,8 @@ def make(context: Context, /, *, n: int = 12, judge: bool = True) -> Evaluation:
     return found
 
   pictures = tuple(
-    _picture(by_game, dataset, n, *direction, back=direction[::-1] in game.directions) for direction in game.directions
+    _picture(translate_with, dataset, n, *direction, back=direction[::-1] in game.directions)
+    for direction in game.directions
   )
   seen = dict.fromkeys(domain for direction in game.directions for domain in direction)
   protocol = {"reference": f"held-out images: {', '.join(f'{len(dataset.test[name]):,} of {name}' for name in seen)}"}
@@ -172,13 +173,13 @@ def _style(dataset: Dataset) -> Extractor | None:
 
 
 def _picture(
-  by_game: Callable[..., jax.Array], dataset: Dataset, n: int, source: str, target: str, back: bool
+  translate_with: Callable[..., jax.Array], dataset: Dataset, n: int, source: str, target: str, back: bool
 ) -> Picture:
   read = lambda name: decode({"x": jnp.asarray(spread(dataset.test[name], n))})["x"]
   images, truth = read(source), _truth(source, target)
 
   def draw(state):
-    translate = functools.partial(by_game, *train.averaged(state), train.evaluation_key(state.key))
+    translate = functools.partial(translate_with, *train.averaged(state), train.evaluation_key(state.key))
     rows = [images, translate(images, source, target)]
     if back:
       rows.append(translate(rows[-1], target, source))

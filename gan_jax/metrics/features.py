@@ -83,10 +83,10 @@ def extract(extractor: Extractor, images: np.ndarray, batch_size: int = 64) -> t
 
 
 def logits(extractor: Extractor, images: np.ndarray, batch_size: int = 64) -> np.ndarray:
-  """Those of `extract` alone, [N, classes].
+  """The logits of many images, [N, classes]; arguments as of `extract`.
 
   Raises:
-    ValueError: also if the extractor knows no classes.
+    ValueError: images are of another type or rank, there are none, or the extractor knows no classes.
   """
   _, found = extract(extractor, images, batch_size)
   if found is None:
