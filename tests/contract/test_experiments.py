@@ -2,7 +2,6 @@
 trace."""
 
 import ast
-import functools
 
 import jax
 import pytest
@@ -27,8 +26,8 @@ def test_it_builds_and_its_rounds_and_evaluations_trace(name, monkeypatch):
       pytest.skip("it is for a folder of one's own")
     experiment = build(stage.config)
     assert stage.config.threads == (len(experiment.dataset.shape) < 3)  # points gain nothing from a second thread
-    game = experiment.game
-    state = jax.eval_shape(functools.partial(train.init, game), jax.random.key(0))
+    game, batch = experiment.game, jax.eval_shape(experiment.draw, jax.random.key(0))
+    state = jax.eval_shape(lambda key: train.init(game, key, batch), jax.random.key(0))
     batches = jax.eval_shape(lambda state: train.draw_round(game, experiment.draw, state), state)
     assert jax.eval_shape(train.make_step(game), state, batches)[0] == state
     jax.eval_shape(experiment.evaluation.measure, state)

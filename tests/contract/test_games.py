@@ -183,6 +183,7 @@ def test_four_devices_play_as_one(name, monkeypatch):
 
 def gradients(a, b):
   """Of every player what two states keep of its gradients, as two vectors."""
+  chex.assert_trees_all_equal_shapes(a.opt, b.opt)
   vector = lambda state, player: np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.opt[player])])
   return {player: (vector(a, player), vector(b, player)) for player in a.opt}
 
