@@ -29,6 +29,11 @@ def doubles(compiled_text: str) -> list[str]:
   return [line.strip() for line in compiled_text.splitlines() if re.search(r"\b(f64|c128)\[", line)]
 
 
+def slow(compiled_text: str) -> list[str]:
+  """The lines that nobody wants in a scan: those of the three above."""
+  return noncanonical_convolutions(compiled_text) + host_transfers(compiled_text) + doubles(compiled_text)
+
+
 def factors(compiled_text: str) -> list[tuple[str, str]]:
   """The types of each matrix product's two factors, such as ("bf16", "bf16")."""
   found, types = [], {}

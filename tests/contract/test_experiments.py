@@ -14,8 +14,6 @@ from experiments.lab.build import build
 from gan_jax import train
 from gan_jax.metrics.features import Extractor
 
-pytestmark = pytest.mark.no_cover  # Counting lines takes a fifth of the time, and other tests cover them.
-
 
 @pytest.mark.parametrize("name", tiny.ALL)
 def test_it_builds_and_its_rounds_and_evaluations_trace(name, monkeypatch):

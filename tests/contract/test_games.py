@@ -16,14 +16,15 @@ from experiments.lab.members import with_values
 from gan_jax import checkpoint, shard, train
 from gan_jax.game import NetSpec
 
-pytestmark = pytest.mark.no_cover  # Counting lines takes a fifth of the time, and other tests cover them.
+import hlo
+
 KEY = jax.random.key(3)
 # What is asked of one experiment is asked in one process, which keeps what it has played.
 together = lambda names: [pytest.param(name, marks=pytest.mark.xdist_group(f"contract {name}")) for name in names]
 every_experiment = pytest.mark.parametrize("name", together(tiny.EVERY))
-each_experiment, each_kind_of_nets, each_game_and_kind_of_nets, each_set_of_numbers = (
+each_experiment, each_kind_of_nets, each_game_and_kind_of_nets, each_set_of_numbers, every_net = (
   pytest.mark.parametrize("name", together(dict.fromkeys(names)))
-  for names in (tiny.EACH, tiny.EACH + tiny.NETS, tiny.GAMES + tiny.NETS, tiny.NUMBERS)
+  for names in (tiny.EACH, tiny.EACH + tiny.NETS, tiny.GAMES + tiny.NETS, tiny.NUMBERS, tiny.EVERY + tiny.BUILDERS)
 )
 
 
@@ -70,6 +71,20 @@ def test_a_scan_is_a_loop(name):
   assert int(half.step) == 2 and int(whole.step) == 4
 
 
+def test_every_convolutional_net_is_played():
+  """Those that convolve in some experiment."""
+  used = {net.name for name in tiny.BUILDERS for net in tiny.config_of(name).nets.values()}
+  assert {name for name in names.known(names.NET) if name.startswith(("dcgan", "translation"))} <= used
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the naive loop is the CPU's")
+@every_net
+def test_nothing_in_a_scanned_round_is_slow(name):
+  experiment, _, start, two, *_ = played(name)
+  text = two.lower(start, experiment.draw).compile().as_text()  # of the program that was played
+  assert " while(" in text and not hlo.slow(text)
+
+
 @each_experiment
 def test_a_run_resumed_is_the_uninterrupted_one(name, tmp_path):
   experiment, _, start, two, (half, whole), _ = played(name)
@@ -83,21 +98,23 @@ def test_a_run_resumed_is_the_uninterrupted_one(name, tmp_path):
 
 @every_experiment
 def test_players_move_what_they_own_and_nothing_else(name):
+  """What a move leaves alone is not computed at all: in its program it goes in and comes out as it is."""
   experiment, _, start, _, (half, _), _ = played(name)
   game = experiment.game
   batch = jax.tree.map(lambda b: b[0], train.draw_round(game, experiment.draw, half))
-  alone = jax.jit(
-    lambda state, batch: {player: train.play(game, (player,), state, batch, KEY)[0] for player in game.players}
-  )
-  for player, after in alone(half, batch).items():
+  alone = lambda state: {player: train.play(game, (player,), state, batch, KEY)[0] for player in game.players}
+  program, shapes = jax.make_jaxpr(alone, return_shape=True)(half)
+  before = jax.tree.unflatten(jax.tree.structure(half), program.jaxpr.invars)
+  for player, after in jax.tree.unflatten(jax.tree.structure(shapes), program.jaxpr.outvars).items():
     owns = game.players[player].owns
     for net in game.nets:
       if net not in owns:
-        assert tiny.same((half.params[net], half.stats[net]), (after.params[net], after.stats[net])), net
-    assert any(not tiny.same(half.params[net], after.params[net]) for net in owns)
+        assert untouched((before.params[net], before.stats[net]), (after.params[net], after.stats[net])), net
+    assert any(not untouched(before.params[net], after.params[net]) for net in owns)
+    assert any(not tiny.same(start.params[net], half.params[net]) for net in owns)
     for other in game.players:
-      assert other == player or tiny.same(half.opt[other], after.opt[other])
-    assert tiny.same((half.ema, half.step, half.key), (after.ema, after.step, after.key))
+      assert other == player or untouched(before.opt[other], after.opt[other])
+    assert untouched((before.ema, before.step, before.key), (after.ema, after.step, after.key))
 
 
 @each_set_of_numbers
@@ -134,22 +151,22 @@ def test_hyper_parameters_are_axes(name):
 
 @each_kind_of_nets
 def test_bfloat16_computes_and_keeps_float32(name):
-  """All are compiled to the point where types are settled, and one of each kind of nets is played."""
+  """All are traced, which settles the types, and one of each kind of nets is played."""
   experiment, config = tiny.experiment_of(name, {"dtype": "bfloat16"})
   state, fresh = built(name)[2], jax.eval_shape(functools.partial(train.init, experiment.game), KEY)
   chex.assert_trees_all_equal_shapes_and_dtypes(state, fresh)
-  run = jax.jit(lambda state, draw: train.make_scan(experiment.game, 1, draw)(state)).lower(state, experiment.draw)
+  run = jax.jit(lambda state, draw: train.make_scan(experiment.game, 1, draw)(state)).trace(state, experiment.draw)
   end, metrics = run.out_info
   assert not [leaf for leaf in jax.tree.leaves((end.params, end.ema, metrics)) if leaf.dtype == jnp.bfloat16]
   if name in tiny.NETS:
-    state, metrics = run.compile()(state, experiment.draw)
+    state, metrics = run.lower().compile()(state, experiment.draw)
     chex.assert_tree_all_finite((state.params, metrics))
   # A layer that points enter or leave is float32; of dense nets on points that leaves a generator's hidden layers, and
   # from the second on those of the others.
   images = len(experiment.dataset.shape) == 3
   nets = [section for section in config.nets.values() if not section.name.startswith("linear.")]
   wide = [len(net.get("hidden", ())) > (not net.name.endswith(".generator")) for net in nets]
-  assert any(images or half for half in wide) == ("bf16" in run.as_text())
+  assert any(images or half for half in wide) == ("bf16" in str(run.jaxpr))
 
 
 @each_game_and_kind_of_nets
@@ -179,6 +196,11 @@ def test_four_devices_play_as_one(name, monkeypatch):
   assert step._cache_size() == 1
   of_rounding = {player: apart(*both) for player, both in gradients(one[0], rounded).items()}
   compare(one, end, 2e-5, {player: np.clip(4.0 * most, 2e-5, 2e-4) for player, most in of_rounding.items()})
+
+
+def untouched(before, after):
+  """Whether the variables of a program are the same ones, not others that may have the same values."""
+  return all(a is b for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True))
 
 
 def gradients(a, b):
