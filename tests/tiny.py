@@ -126,7 +126,6 @@ EACH = _kept(POINTS, lambda config: (config.game.name, sorted(_nets(config)))) +
 GAMES = _kept(ALL, lambda config: config.game.name)
 NETS = _covering(ALL, _nets)
 BUILDERS = _covering(IMAGES, lambda config: {net.name for net in config.nets.values()})
-NUMBERS = _kept(POINTS, lambda config: (config.game.name, sorted(numbers_of(config)))) + _IMAGES
 
 
 def timeless(rows: list[dict]) -> list[dict]:

@@ -22,9 +22,9 @@ KEY = jax.random.key(3)
 # What is asked of one experiment is asked in one process, which keeps what it has played.
 together = lambda names: [pytest.param(name, marks=pytest.mark.xdist_group(f"contract {name}")) for name in names]
 every_experiment = pytest.mark.parametrize("name", together(tiny.EVERY))
-each_experiment, each_kind_of_nets, each_game_and_kind_of_nets, each_set_of_numbers, every_net = (
+each_experiment, each_kind_of_nets, each_game, each_game_and_kind_of_nets, every_net = (
   pytest.mark.parametrize("name", together(dict.fromkeys(names)))
-  for names in (tiny.EACH, tiny.EACH + tiny.NETS, tiny.GAMES + tiny.NETS, tiny.NUMBERS, tiny.EVERY + tiny.BUILDERS)
+  for names in (tiny.EACH, tiny.EACH + tiny.NETS, tiny.GAMES, tiny.GAMES + tiny.NETS, tiny.EVERY + tiny.BUILDERS)
 )
 
 
@@ -37,10 +37,24 @@ def built(name):
 
 
 @functools.cache
+def with_numbers(name):
+  """A round of which every number of the game and the optimizers is an argument, and these numbers."""
+  experiment, config, start = built(name)
+
+  def play(values, state, batches):
+    game = build(with_values(config, values), experiment.dataset).game
+    chex.assert_trees_all_equal_shapes_and_dtypes(jax.eval_shape(functools.partial(train.init, game), KEY), start)
+    return train.make_step(game)(state, batches)
+
+  return play, tiny.numbers_of(config)
+
+
+@functools.cache
 def one_round(name):
-  """The compiled round and what draws its batches, two programs."""
-  game = built(name)[0].game
-  return jax.jit(train.make_step(game)), jax.jit(lambda state, draw: train.draw_round(game, draw, state))
+  """The compiled round, with traced numbers, and what draws its batches, two programs."""
+  game, (play, values) = built(name)[0].game, with_numbers(name)
+  step = jax.jit(play)
+  return functools.partial(step, values), step, jax.jit(lambda state, draw: train.draw_round(game, draw, state))
 
 
 @functools.cache
@@ -55,10 +69,12 @@ def played(name):
 
 
 @every_experiment
-def test_a_scan_is_a_loop(name):
-  """Four rounds, metrics included, but for the rounding of two compilations; and nothing is compiled twice."""
+def test_a_scan_is_a_loop_and_numbers_may_be_traced(name):
+  """Four rounds, metrics included, but for the rounding of two compilations: scanned, with the numbers of the config as
+  constants, and one by one, with these as arguments of the program. And nothing is compiled twice."""
   experiment, _, state, two, (half, whole), metrics = played(name)
-  step, draw = one_round(name)
+  step, program, draw = one_round(name)
+  assert "train.ema_decay" in with_numbers(name)[1]
   rows = []
   for _ in range(4):
     state, row = step(state, draw(state, experiment.draw))
@@ -67,7 +83,7 @@ def test_a_scan_is_a_loop(name):
   compare((state, jax.tree.map(lambda *r: jnp.stack(r), *rows)), (whole, metrics), 1e-4)
   assert np.array_equal(jax.random.key_data(state.key), jax.random.key_data(whole.key))
   chex.assert_tree_all_finite((whole.params, whole.stats, metrics))
-  assert two._cache_size() == step._cache_size() == draw._cache_size() == 1
+  assert two._cache_size() == program._cache_size() == draw._cache_size() == 1
   assert int(half.step) == 2 and int(whole.step) == 4
 
 
@@ -117,35 +133,14 @@ def test_players_move_what_they_own_and_nothing_else(name):
     assert untouched((before.ema, before.step, before.key), (after.ema, after.step, after.key))
 
 
-@each_set_of_numbers
-def test_hyper_parameters_may_be_traced(name):
-  """Every number of the game and the optimizers as an argument of one program gives what it gives as a constant."""
-  experiment, config, start = built(name)
-  values = tiny.numbers_of(config)
-  assert {"train.ema_decay"} < set(values)
-
-  def traced_round(values, state, draw):
-    game = build(with_values(config, values), experiment.dataset).game
-    chex.assert_trees_all_equal_shapes_and_dtypes(jax.eval_shape(functools.partial(train.init, game), KEY), start)
-    return train.make_step(game)(state, train.draw_round(game, draw, state))
-
-  traced, _ = jax.jit(traced_round)(values, start, experiment.draw)
-  step, draw = one_round(name)  # of the game that was built with these numbers
-  constant, _ = step(start, draw(start, experiment.draw))
-  compare((traced, {}), (constant, {}), 1e-4)
-
-
-@every_experiment
-def test_hyper_parameters_are_axes(name):
+@each_game
+def test_numbers_are_axes(name):
   """Every number of the game and the optimizers may be a vmapped one: nothing branches on it. Traced alone."""
-  experiment, config, start = built(name)
-  values = {k: jnp.array([v, v]) for k, v in tiny.numbers_of(config).items()}
-
-  def play(values, state, draw):
-    game = build(with_values(config, values), experiment.dataset).game
-    return train.make_step(game)(state, train.draw_round(game, draw, state))[0]
-
-  ends = jax.eval_shape(jax.vmap(play, (0, None, None)), values, start, experiment.draw)
+  experiment, _, start = built(name)
+  play, values = with_numbers(name)
+  batches = jax.eval_shape(lambda state: train.draw_round(experiment.game, experiment.draw, state), start)
+  pairs = {k: jnp.array([v, v]) for k, v in values.items()}
+  ends, _ = jax.eval_shape(jax.vmap(play, (0, None, None)), pairs, start, batches)
   assert jax.tree.map(lambda end: end.shape[1:], ends) == jax.tree.map(jnp.shape, start)
 
 
@@ -187,13 +182,13 @@ def test_four_devices_play_as_one(name, monkeypatch):
   end = compiled(state, draw)
   split = [leaf for leaf in jax.tree.leaves(end[0].params) if not leaf.is_fully_replicated]
   assert bool(split) == (fsdp and any(leaf.size >= 16 for leaf in jax.tree.leaves(start.params)))
-  step, draw_round = one_round(name)
+  step, program, draw_round = one_round(name)
   batches, random = draw_round(start, single.draw), np.random.default_rng(0)
   one = step(start, batches)
   to_either_side = lambda p: np.nextafter(p, random.choice([-np.inf, np.inf], p.shape).astype(p.dtype))
   near = jax.device_put(jax.tree.map(to_either_side, start.params), jax.devices()[0])
   rounded, _ = step(start.replace(params=near), batches)
-  assert step._cache_size() == 1
+  assert program._cache_size() == 1
   of_rounding = {player: apart(*both) for player, both in gradients(one[0], rounded).items()}
   compare(one, end, 2e-5, {player: np.clip(4.0 * most, 2e-5, 2e-4) for player, most in of_rounding.items()})
 
